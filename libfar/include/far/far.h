@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * libfar: memory larger than the machine's, without changing the program.
+ *
+ * A pager holds a budget of local memory, the threads that serve it and one
+ * backend where the other pages live.  Memory from far_map() is ordinary
+ * memory: any thread may read, write and pass it to system calls.
+ *
+ * Functions return 0 (or a count) on success and a negative errno on failure;
+ * out-parameters are written on success only.  All functions may be called
+ * from any thread unless said otherwise.
+ */
+#ifndef FAR_FAR_H
+#define FAR_FAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <far/log.h>
+#include <far/stats.h>
+#include <far/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FAR_EXPORT __attribute__((visibility("default")))
+#define FAR_MUST_CHECK __attribute__((warn_unused_result))
+
+struct far_pager;
+
+/** struct far_open_attr - set size; zero the rest for defaults */
+struct far_open_attr {
+	size_t size;	/* sizeof(struct far_open_attr) */
+	far_log_fn log; /* NULL: standard error */
+	void *log_ctx;
+};
+
+/**
+ * far_open() - start a pager
+ * @conf: "name=value;..." as in far(7), e.g. "local=1G;far=lz4:"; NULL or ""
+ *	takes the defaults
+ * @attr: NULL for defaults
+ * @ret_pager: release with far_close()
+ *
+ * Return: 0; -EINVAL configuration (logged, naming the nearest option);
+ * -ENOMEM; -EPERM or -ENOSYS no userfaultfd (logged with the fix); else what
+ * the backend said.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_open(const char *conf,
+				       const struct far_open_attr *attr,
+				       struct far_pager **ret_pager);
+
+/**
+ * far_close() - unmap all far memory of @pager and stop it; NULL is fine
+ * No thread may be using that memory.
+ */
+FAR_EXPORT void far_close(struct far_pager *pager);
+
+/**
+ * far_map() - @len bytes of zeroed far memory
+ * @len: bytes, rounded up to whole pages
+ * @align: power of two, at least the page size; 0 for the page size
+ * @ret_addr: release with far_unmap()
+ *
+ * Return: 0; -EINVAL; -ENOMEM no address space; -ENOSPC the backend cannot
+ * hold it.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_map(struct far_pager *pager, size_t len,
+				      size_t align, void **ret_addr);
+
+/**
+ * far_unmap() - give back [@addr, @addr + @len), whole or part of mappings
+ * Return: 0; -EINVAL not (wholly) far memory of this pager.
+ */
+FAR_EXPORT int far_unmap(struct far_pager *pager, void *addr, size_t len);
+
+enum far_advice {
+	FAR_ADV_NORMAL = 0,	/* forget sequential and random */
+	FAR_ADV_SEQUENTIAL = 1, /* fetch ahead of faults */
+	FAR_ADV_RANDOM = 2,	/* never fetch ahead */
+	FAR_ADV_WILLNEED = 3,	/* fetch the range in the background */
+	FAR_ADV_COLD = 4,	/* will not be needed soon: evict first */
+	FAR_ADV_PIN = 5,	/* fetch and keep resident until unpinned; the
+				 * call returns when all is resident */
+	FAR_ADV_UNPIN = 6,
+	FAR_ADV_DISCARD = 7,	/* contents are not needed: reads zeros */
+};
+
+/**
+ * far_advise() - say how [@addr, @addr + @len) will be used
+ * Return: 0; -EINVAL not far memory or unknown advice; -EDQUOT pins would
+ * exceed half the limit.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_advise(struct far_pager *pager, void *addr,
+					 size_t len, enum far_advice advice);
+
+/**
+ * far_set_limit() - change the local limit while running
+ * Takes effect in the background; far_stats_read() shows progress.
+ * Return: 0; -EINVAL below the minimum.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_set_limit(struct far_pager *pager,
+					    uint64_t bytes);
+
+/**
+ * far_flush() - write dirty pages of the range to the backend; they stay
+ * Return: 0; -EINVAL; -errno of the first write that failed.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_flush(struct far_pager *pager, void *addr,
+					size_t len);
+
+/**
+ * far_stats_read() - a snapshot of the statistics
+ * @stats: set ->size; fields beyond what the library knows are left alone
+ */
+FAR_EXPORT int far_stats_read(struct far_pager *pager,
+			      struct far_stats *stats);
+
+/**
+ * far_stats_json() - the same as one JSON object
+ * Return: bytes it takes without the NUL, as snprintf(); -errno.
+ */
+FAR_EXPORT int far_stats_json(struct far_pager *pager, char *buf, size_t len);
+
+/** far_version() - "0.1.0", of the library that is loaded */
+FAR_EXPORT const char *far_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
