@@ -15,6 +15,8 @@
 #define FAR_COLD __attribute__((cold, noinline))
 #define FAR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define FAR_HIDDEN __attribute__((visibility("hidden")))
+/* compiled for more than the base instruction set; ask the processor first */
+#define FAR_TARGET(isa) __attribute__((target(isa)))
 #define FAR_CACHE_LINE 64
 #define FAR_CACHE_ALIGNED __attribute__((aligned(FAR_CACHE_LINE)))
 #define FAR_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
