@@ -22,12 +22,12 @@ struct far_stat_shard {
 	struct far_hist fault_ns;
 } FAR_CACHE_ALIGNED;
 
-#define FAR_COUNT_N(shard, name, n)                                           \
-	atomic_store_explicit(&(shard)->name,                                 \
-			      atomic_load_explicit(&(shard)->name,            \
-						   memory_order_relaxed) +    \
-				      (uint64_t)(n),                          \
-			      memory_order_relaxed)
+#define FAR_COUNT_N(shard, name, n)                                            \
+	atomic_store_explicit(                                                 \
+		&(shard)->name,                                                \
+		atomic_load_explicit(&(shard)->name, memory_order_relaxed) +   \
+			(uint64_t)(n),                                         \
+		memory_order_relaxed)
 #define FAR_COUNT(shard, name) FAR_COUNT_N(shard, name, 1)
 
 /** far_stats_add() - add the counters (not the gauges) of @shard to @st */
@@ -78,5 +78,13 @@ struct far_stat_page {
  * Return: 0; -ENAMETOOLONG.
  */
 int far_runtime_dir(char *buf, size_t len);
+
+/**
+ * far_runtime_subdir() - the path of @sub ("stat", "budget") in the runtime
+ * directory, both made if they are missing
+ * Return: 0; -ENAMETOOLONG; -EPERM it is another user's or writable by
+ * others; -ENOTDIR; what mkdir(2) said.
+ */
+int far_runtime_subdir(const char *sub, char *buf, size_t len);
 
 #endif
