@@ -72,7 +72,7 @@ static int parse_with_units(const char *str, const struct unit *units,
 
 	if (err < 0)
 		return err;
-	if (*str == ' ')
+	if (str[0] == ' ' && str[1])
 		str++;
 	for (; units->name; units++) {
 		if (strcasecmp(str, units->name) != 0)
