@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The peer every user has: the same work under a memory limit of the kernel,
+ * with swap to zram.
+ */
+#ifndef BENCH_LIB_PEER_H
+#define BENCH_LIB_PEER_H
+
+#include "libfar/base/compiler.h"
+
+/* What a small program needs beside the memory that is measured. */
+#define BENCH_PEER_EXTRA (UINT64_C(12) << 20)
+
+/** struct bench_peer_result - how the child ended */
+struct bench_peer_result {
+	int status;	     /* exit status; 128 + signal when killed */
+	uint64_t peak_bytes; /* most the cgroup held, or 0 if unknown */
+};
+
+/**
+ * bench_peer_run() - call @fn in a child under @limit_bytes, swapping to zram
+ * @swap_bytes: size of the swap device
+ * @fn: runs in the child; what it returns becomes the exit status
+ *
+ * INT, TERM and HUP meanwhile are passed to the child; swap, device and
+ * cgroup are gone when this returns, however the child ended.
+ *
+ * Context: a process with one thread.
+ * Return: 0; -errno if it could not be set up, the reason on standard error.
+ */
+int bench_peer_run(uint64_t limit_bytes, uint64_t swap_bytes,
+		   int (*fn)(void *arg), void *arg,
+		   struct bench_peer_result *ret_result);
+
+#endif
