@@ -14,6 +14,7 @@
 #define FAR_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define FAR_COLD __attribute__((cold, noinline))
 #define FAR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define FAR_CONSTRUCTOR __attribute__((constructor))
 #define FAR_HIDDEN __attribute__((visibility("hidden")))
 /* compiled for more than the base instruction set; ask the processor first */
 #define FAR_TARGET(isa) __attribute__((target(isa)))
