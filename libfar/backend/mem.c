@@ -2,14 +2,6 @@
 /*
  * Pages in this process's own memory, uncompressed: one flat, lazily populated
  * mapping, a page at its own offset.
- *
- * A page is "resident" from its first write until its memory went back to the
- * system; that happens for the free pages of a run of 64 (one bitmap word)
- * once half of the run is free, in one system call per stretch, so that a
- * discard costs no system call of its own.  Giving memory back must not hit a
- * page that is just being written for the first time: both happen under the
- * run's lock.  A page that holds data is never given back, so overwriting and
- * reading take no lock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,22 +12,11 @@
 #include "libfar/base/log.h"
 #include "libfar/base/options.h"
 
-#define RUN_PAGES 64u
-#define RUN_FREE_MAX 32
-#define NR_LOCKS 64u
-
-struct mem_lock {
-	pthread_mutex_t mutex;
-} FAR_CACHE_ALIGNED;
-
 struct mem_backend {
 	struct far_backend be;
 	struct far_store store;
 	char *base;
 	size_t len;
-	_Atomic uint64_t *resident; /* one bit a page; under the run's lock */
-	_Atomic uint64_t resident_pages;
-	struct mem_lock locks[NR_LOCKS];
 };
 
 static struct mem_backend *to_mem(struct far_backend *be)
@@ -43,109 +24,11 @@ static struct mem_backend *to_mem(struct far_backend *be)
 	return FAR_CONTAINER_OF(be, struct mem_backend, be);
 }
 
-static pthread_mutex_t *run_lock(struct mem_backend *mem, uint64_t run)
+static void drop_pages(void *ctx, uint64_t page, unsigned nr)
 {
-	return &mem->locks[run % NR_LOCKS].mutex;
-}
+	struct mem_backend *mem = ctx;
 
-static void init_locks(struct mem_backend *mem)
-{
-	unsigned i;
-
-	for (i = 0; i < NR_LOCKS; i++) /* defaults: cannot fail */
-		(void)pthread_mutex_init(&mem->locks[i].mutex, NULL);
-}
-
-/* Before the first write to a page: from now on it is not given back. */
-static void claim_page(struct mem_backend *mem, uint64_t page)
-{
-	uint64_t run = page / RUN_PAGES;
-	uint64_t bit = UINT64_C(1) << (page % RUN_PAGES), old;
-
-	(void)pthread_mutex_lock(run_lock(mem, run));
-	(void)far_store_mark(&mem->store, page);
-	old = atomic_fetch_or_explicit(&mem->resident[run], bit,
-				       memory_order_relaxed);
-	if (!(old & bit))
-		(void)atomic_fetch_add_explicit(&mem->resident_pages, 1,
-						memory_order_relaxed);
-	(void)pthread_mutex_unlock(run_lock(mem, run));
-}
-
-/* Gives the pages of @mask in @run back, one system call per stretch. */
-static void drop_pages(struct mem_backend *mem, uint64_t run, uint64_t mask)
-{
-	char *base = mem->base + run * RUN_PAGES * FAR_PAGE_SIZE;
-	unsigned start, nr;
-	uint64_t dropped = 0;
-
-	while (mask) {
-		start = (unsigned)__builtin_ctzll(mask);
-		nr = ~(mask >> start)
-			     ? (unsigned)__builtin_ctzll(~(mask >> start))
-			     : RUN_PAGES;
-		far_store_drop(base + start * FAR_PAGE_SIZE,
-			       nr * FAR_PAGE_SIZE);
-		dropped += nr;
-		if (start + nr >= RUN_PAGES)
-			break;
-		mask &= ~UINT64_C(0) << (start + nr);
-	}
-	(void)atomic_fetch_sub_explicit(&mem->resident_pages, dropped,
-					memory_order_relaxed);
-}
-
-static uint64_t idle_pages(struct mem_backend *mem, uint64_t run)
-{
-	uint64_t written = atomic_load_explicit(&mem->store.written[run],
-						memory_order_acquire);
-
-	return atomic_load_explicit(&mem->resident[run], memory_order_relaxed) &
-	       ~written;
-}
-
-/* After discards in @run: gives its free pages back if there are enough. */
-static void trim_run(struct mem_backend *mem, uint64_t run)
-{
-	uint64_t idle = idle_pages(mem, run);
-
-	if (!idle || (__builtin_popcountll(idle) < RUN_FREE_MAX &&
-		      atomic_load_explicit(&mem->store.written[run],
-					   memory_order_relaxed) != 0))
-		return;
-	(void)pthread_mutex_lock(run_lock(mem, run));
-	idle = idle_pages(mem, run);
-	if (idle) {
-		drop_pages(mem, run, idle);
-		(void)atomic_fetch_and_explicit(&mem->resident[run], ~idle,
-						memory_order_relaxed);
-	}
-	(void)pthread_mutex_unlock(run_lock(mem, run));
-}
-
-static void discard(struct mem_backend *mem, uint64_t off, uint64_t len)
-{
-	uint64_t page = off >> FAR_PAGE_SHIFT;
-	uint64_t end = (off + len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT;
-
-	for (; page < end; page++) {
-		(void)far_store_clear(&mem->store, page);
-		if (page + 1 == end || (page + 1) % RUN_PAGES == 0)
-			trim_run(mem, page / RUN_PAGES);
-	}
-}
-
-static void mem_write(struct mem_backend *mem, const struct far_io *io)
-{
-	uint64_t page = io->off >> FAR_PAGE_SHIFT;
-	uint64_t end = (io->off + io->len) >> FAR_PAGE_SHIFT;
-
-	for (; page < end; page++) {
-		if (!far_store_is_written(&mem->store, page << FAR_PAGE_SHIFT,
-					  FAR_PAGE_SIZE))
-			claim_page(mem, page);
-	}
-	memcpy(mem->base + io->off, io->buf, io->len);
+	far_store_drop(mem->base + page * FAR_PAGE_SIZE, nr * FAR_PAGE_SIZE);
 }
 
 static int mem_do(struct mem_backend *mem, const struct far_io *io)
@@ -159,10 +42,12 @@ static int mem_do(struct mem_backend *mem, const struct far_io *io)
 		memcpy(io->buf, mem->base + io->off, io->len);
 		return 0;
 	case FAR_IO_WRITE:
-		mem_write(mem, io);
+		far_store_claim(&mem->store, io->off, io->len);
+		memcpy(mem->base + io->off, io->buf, io->len);
 		return 0;
 	default:
-		discard(mem, io->off, io->len);
+		far_store_discard(&mem->store, io->off, io->len, drop_pages,
+				  mem);
 		return 0;
 	}
 }
@@ -202,7 +87,6 @@ static void mem_close(struct far_backend *be)
 {
 	struct mem_backend *mem = to_mem(be);
 
-	far_near_unmap(mem->resident, mem->store.map_len);
 	far_near_unmap(mem->base, mem->len);
 	far_store_fini(&mem->store);
 	free(mem);
@@ -210,7 +94,7 @@ static void mem_close(struct far_backend *be)
 
 static int mem_map(struct mem_backend *mem, uint64_t size)
 {
-	void *base, *resident;
+	void *base;
 	int rc;
 
 	rc = far_store_init(&mem->store, size);
@@ -218,20 +102,12 @@ static int mem_map(struct mem_backend *mem, uint64_t size)
 		return rc;
 	mem->len = (size_t)far_store_capacity(&mem->store);
 	rc = far_near_map(mem->len, &base);
-	if (rc)
-		goto err_store;
-	rc = far_near_map(mem->store.map_len, &resident);
-	if (rc)
-		goto err_base;
+	if (rc) {
+		far_store_fini(&mem->store);
+		return rc;
+	}
 	mem->base = base;
-	mem->resident = resident;
 	return 0;
-
-err_base:
-	far_near_unmap(base, mem->len);
-err_store:
-	far_store_fini(&mem->store);
-	return rc;
 }
 
 static int mem_open(const struct far_spec *spec, struct far_backend *next,
@@ -255,7 +131,6 @@ static int mem_open(const struct far_spec *spec, struct far_backend *next,
 		return -ENOMEM;
 	memset(mem, 0, sizeof(*mem));
 	far_backend_init(&mem->be, &far_backend_mem_ops, NULL);
-	init_locks(mem);
 	rc = mem_map(mem, size);
 	if (rc) {
 		far_log_to(log, log_ctx, FAR_LOG_ERR,
@@ -280,12 +155,7 @@ static int mem_caps(struct far_backend *be, struct far_backend_caps *ret_caps)
 
 static int mem_usage(struct far_backend *be, struct far_backend_usage *ret)
 {
-	struct mem_backend *mem = to_mem(be);
-
-	far_store_usage(&mem->store, ret);
-	ret->used_bytes =
-		atomic_load_explicit(&mem->resident_pages, memory_order_relaxed)
-		<< FAR_PAGE_SHIFT;
+	far_store_usage(&to_mem(be)->store, ret);
 	return 0;
 }
 
@@ -300,7 +170,7 @@ static int mem_release(struct far_backend *be, uint64_t off, uint64_t len)
 
 	if (!far_store_is_reserved(&mem->store, off, len))
 		return -EINVAL;
-	discard(mem, off, len);
+	far_store_discard(&mem->store, off, len, drop_pages, mem);
 	return far_store_release(&mem->store, off, len);
 }
 
@@ -315,7 +185,6 @@ static int mem_clone(struct far_backend *be, struct far_clone *ret_clone)
 static int mem_adopt(struct far_backend *be, const struct far_clone *clone)
 {
 	(void)clone;
-	init_locks(to_mem(be));
 	far_store_after_fork(&to_mem(be)->store);
 	return 0;
 }

@@ -8,11 +8,14 @@
 #include "libfar/base/log.h"
 #include "libfar/base/size.h"
 
-#define WORD_BITS 64u
+#define WORD_BITS FAR_STORE_RUN
+#define NR_MAPS 3u
+#define RUN_FREE_MAX 32
 
 int far_store_init(struct far_store *st, uint64_t capacity)
 {
-	void *reserved, *written;
+	char *maps;
+	void *mem;
 	int rc;
 
 	memset(st, 0, sizeof(*st));
@@ -20,34 +23,32 @@ int far_store_init(struct far_store *st, uint64_t capacity)
 	if (st->nr_pages == 0)
 		return -EINVAL;
 	st->map_len = (size_t)((st->nr_pages + WORD_BITS - 1) / WORD_BITS) * 8;
-	rc = far_near_map(st->map_len, &reserved);
+	rc = far_near_map(NR_MAPS * st->map_len, &mem);
 	if (rc)
 		return rc;
-	rc = far_near_map(st->map_len, &written);
-	if (rc) {
-		far_near_unmap(reserved, st->map_len);
-		return rc;
-	}
-	st->reserved = reserved;
-	st->written = written;
+	maps = mem;
+	st->mem = mem;
+	st->reserved = (void *)maps;
+	st->written = (void *)(maps + st->map_len);
+	st->occupied = (void *)(maps + 2 * st->map_len);
 	far_store_after_fork(st);
 	return 0;
 }
 
 void far_store_fini(struct far_store *st)
 {
-	if (!st->reserved)
-		return;
-	far_near_unmap(st->reserved, st->map_len);
-	far_near_unmap(st->written, st->map_len);
-	(void)pthread_mutex_destroy(&st->lock); /* cannot fail: not held */
-	st->reserved = NULL;
-	st->written = NULL;
+	far_near_unmap(st->mem, NR_MAPS * st->map_len);
+	st->mem = NULL;
 }
 
 void far_store_after_fork(struct far_store *st)
 {
-	(void)pthread_mutex_init(&st->lock, NULL); /* default: cannot fail */
+	unsigned i;
+
+	/* Default attributes: cannot fail. */
+	(void)pthread_mutex_init(&st->lock, NULL);
+	for (i = 0; i < FAR_STORE_LOCKS; i++)
+		(void)pthread_mutex_init(&st->run_locks[i].mutex, NULL);
 }
 
 uint64_t far_store_capacity(const struct far_store *st)
@@ -209,6 +210,131 @@ bool far_store_clear(struct far_store *st, uint64_t page)
 	(void)atomic_fetch_sub_explicit(&st->written_pages, 1,
 					memory_order_relaxed);
 	return true;
+}
+
+/* First page >= @page whose bit, xor'ed with @flip, is set; or nr_pages. */
+static uint64_t next_page(struct far_store *st, uint64_t page, uint64_t flip)
+{
+	uint64_t word;
+
+	while (page < st->nr_pages) {
+		word = (map_word(st->written, page) ^ flip) >>
+		       (page % WORD_BITS);
+		if (word)
+			return far_min_u64(
+				page + (uint64_t)__builtin_ctzll(word),
+				st->nr_pages);
+		page += WORD_BITS - page % WORD_BITS;
+	}
+	return st->nr_pages;
+}
+
+uint64_t far_store_next_written(struct far_store *st, uint64_t page)
+{
+	return next_page(st, page, 0);
+}
+
+uint64_t far_store_next_free(struct far_store *st, uint64_t page)
+{
+	return next_page(st, page, ~UINT64_C(0));
+}
+
+static pthread_mutex_t *run_lock(struct far_store *st, uint64_t run)
+{
+	return &st->run_locks[run % FAR_STORE_LOCKS].mutex;
+}
+
+static void claim_page(struct far_store *st, uint64_t page)
+{
+	uint64_t run = page / WORD_BITS, old;
+
+	(void)pthread_mutex_lock(run_lock(st, run));
+	(void)far_store_mark(st, page);
+	old = atomic_fetch_or_explicit(&st->occupied[run], bit_of(page),
+				       memory_order_relaxed);
+	if (!(old & bit_of(page)))
+		(void)atomic_fetch_add_explicit(&st->occupied_pages, 1,
+						memory_order_relaxed);
+	(void)pthread_mutex_unlock(run_lock(st, run));
+}
+
+void far_store_claim(struct far_store *st, uint64_t off, uint64_t len)
+{
+	uint64_t page = off >> FAR_PAGE_SHIFT;
+	uint64_t end = (off + len) >> FAR_PAGE_SHIFT;
+
+	for (; page < end; page++) {
+		if (!(map_word(st->written, page) & bit_of(page)))
+			claim_page(st, page);
+	}
+}
+
+/* Gives the pages of @mask in @run back, one call per stretch. */
+static void drop_locked(struct far_store *st, uint64_t run, uint64_t mask,
+			far_store_drop_fn drop, void *ctx)
+{
+	uint64_t rest = mask, stretch;
+	unsigned start, nr;
+
+	while (rest) {
+		start = (unsigned)__builtin_ctzll(rest);
+		stretch = ~(rest >> start);
+		nr = stretch ? (unsigned)__builtin_ctzll(stretch) : WORD_BITS;
+		drop(ctx, run * WORD_BITS + start, nr);
+		if (start + nr >= WORD_BITS)
+			break;
+		rest &= ~UINT64_C(0) << (start + nr);
+	}
+	(void)atomic_fetch_and_explicit(&st->occupied[run], ~mask,
+					memory_order_relaxed);
+	(void)atomic_fetch_sub_explicit(&st->occupied_pages,
+					(uint64_t)__builtin_popcountll(mask),
+					memory_order_relaxed);
+}
+
+static uint64_t idle_pages(struct far_store *st, uint64_t run)
+{
+	uint64_t written = map_word(st->written, run * WORD_BITS);
+
+	return atomic_load_explicit(&st->occupied[run], memory_order_relaxed) &
+	       ~written;
+}
+
+/* Gives the free pages of @run back if there are @min, or all are free. */
+static void trim_run(struct far_store *st, uint64_t run, int min,
+		     far_store_drop_fn drop, void *ctx)
+{
+	uint64_t idle = idle_pages(st, run);
+
+	if (!idle || (__builtin_popcountll(idle) < min &&
+		      map_word(st->written, run * WORD_BITS) != 0))
+		return;
+	(void)pthread_mutex_lock(run_lock(st, run));
+	idle = idle_pages(st, run);
+	if (idle)
+		drop_locked(st, run, idle, drop, ctx);
+	(void)pthread_mutex_unlock(run_lock(st, run));
+}
+
+void far_store_discard(struct far_store *st, uint64_t off, uint64_t len,
+		       far_store_drop_fn drop, void *ctx)
+{
+	uint64_t page = off >> FAR_PAGE_SHIFT;
+	uint64_t end = (off + len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT;
+
+	for (; page < end; page++) {
+		(void)far_store_clear(st, page);
+		if (page + 1 == end || (page + 1) % WORD_BITS == 0)
+			trim_run(st, page / WORD_BITS, RUN_FREE_MAX, drop, ctx);
+	}
+}
+
+void far_store_trim(struct far_store *st, far_store_drop_fn drop, void *ctx)
+{
+	uint64_t run, nr_runs = (st->nr_pages + WORD_BITS - 1) / WORD_BITS;
+
+	for (run = 0; run < nr_runs; run++)
+		trim_run(st, run, 1, drop, ctx);
 }
 
 void far_store_usage(struct far_store *st, struct far_backend_usage *ret)

@@ -21,16 +21,44 @@
 #define FAR_STORE_MAX_LEN (1u << 20)
 #define FAR_STORE_MAX_DEPTH 4096u
 
-/** struct far_store - page maps of one backend */
+/* Pages of one bitmap word: what goes back to the system together. */
+#define FAR_STORE_RUN 64u
+#define FAR_STORE_LOCKS 64u
+
+struct far_store_lock {
+	pthread_mutex_t mutex;
+} FAR_CACHE_ALIGNED;
+
+/**
+ * far_store_drop_fn - the space of @nr pages from @page is not needed
+ * Context: data plane, under the run's lock.
+ */
+typedef void (*far_store_drop_fn)(void *ctx, uint64_t page, unsigned nr);
+
+/**
+ * struct far_store - page maps of one backend
+ *
+ * A backend whose pages lie at their own offsets also tracks which of them
+ * occupy space: from far_store_claim() until the space went back, which
+ * happens for the free pages of a run once half of the run is free, in one
+ * call per stretch, so that a discard costs no system call of its own.
+ * Giving back must not hit a page that is just being written for the first
+ * time: both happen under the run's lock.  A page that holds data is never
+ * given back, so overwriting and reading take no lock.
+ */
 struct far_store {
 	uint64_t nr_pages;
 	_Atomic uint64_t *reserved; /* one bit a page; written under lock */
 	_Atomic uint64_t *written;  /* one bit a page; any queue */
+	_Atomic uint64_t *occupied; /* one bit a page; under the run's lock */
+	_Atomic uint64_t occupied_pages;
 	_Atomic uint64_t reserved_pages; /* written under lock */
 	_Atomic uint64_t written_pages;	 /* any queue */
+	void *mem;			 /* the mapping of all maps */
 	size_t map_len;			 /* bytes of each map */
 	uint64_t hint;			 /* under lock: where to look next */
 	pthread_mutex_t lock;		 /* control plane only */
+	struct far_store_lock run_locks[FAR_STORE_LOCKS];
 };
 
 /** struct far_store_queue - a queue whose requests are done in submit() */
@@ -80,7 +108,26 @@ bool far_store_mark(struct far_store *st, uint64_t page);
 /** far_store_clear() - data plane: @page holds none; true: it did before */
 bool far_store_clear(struct far_store *st, uint64_t page);
 
-/** far_store_usage() - reserved and stored bytes; the rest is zeroed */
+/** far_store_next_written() - first page >= @page with data, or nr_pages */
+uint64_t far_store_next_written(struct far_store *st, uint64_t page);
+
+/** far_store_next_free() - first page >= @page without data, or nr_pages */
+uint64_t far_store_next_free(struct far_store *st, uint64_t page);
+
+/** far_store_claim() - data plane: before a write, the range holds data */
+void far_store_claim(struct far_store *st, uint64_t off, uint64_t len);
+
+/**
+ * far_store_discard() - data plane: the range holds no data any more
+ * @drop: called for stretches whose space may go
+ */
+void far_store_discard(struct far_store *st, uint64_t off, uint64_t len,
+		       far_store_drop_fn drop, void *ctx);
+
+/** far_store_trim() - give the space of all free pages back at once */
+void far_store_trim(struct far_store *st, far_store_drop_fn drop, void *ctx);
+
+/** far_store_usage() - reserved, stored and occupied bytes */
 void far_store_usage(struct far_store *st, struct far_backend_usage *ret);
 
 /**
