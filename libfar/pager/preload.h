@@ -39,6 +39,9 @@ void far_fork_child(void);
  * not */
 void far_fork_external(void);
 
+/** far_preload_exit() - leave final figures in the statistics page */
+void far_preload_exit(struct far_pager *pager);
+
 /** far_pager_contains() - is @addr in the range that far_map() uses */
 bool far_pager_contains(const struct far_pager *pager, const void *addr);
 

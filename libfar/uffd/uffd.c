@@ -107,7 +107,7 @@ static int new_any(bool user_only_ok, struct far_uffd_info *info)
 /* The handshake ends a descriptor's probing phase: one to ask, one to use. */
 static int handshake(int fd, uint64_t want, uint64_t *ret_features)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = want };
+	struct uffdio_api api = {.api = UFFD_API, .features = want};
 	int r = sys_ioctl(fd, UFFDIO_API, &api);
 
 	if (r == 0)
@@ -160,9 +160,10 @@ int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
 void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len)
 {
 	if (info->way != FAR_UFFD_NONE) {
-		(void)snprintf(buf, len,
-			       "cannot use userfaultfd: this kernel has no "
-			       "write-protect faults; fix: Linux 5.10 or newer");
+		(void)snprintf(
+			buf, len,
+			"cannot use userfaultfd: this kernel has no "
+			"write-protect faults; fix: Linux 5.10 or newer");
 		return;
 	}
 	(void)snprintf(buf, len,
@@ -177,7 +178,7 @@ void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len)
 int far_uffd_register(int fd, void *addr, size_t len, bool wp)
 {
 	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)addr, .len = len },
+		.range = {.start = (uintptr_t)addr, .len = len},
 		.mode = UFFDIO_REGISTER_MODE_MISSING |
 			(wp ? UFFDIO_REGISTER_MODE_WP : 0),
 	};
@@ -241,7 +242,7 @@ int far_uffd_copy(int fd, void *dst, const void *src, bool protect)
 int far_uffd_protect(int fd, void *addr, size_t len, bool on)
 {
 	struct uffdio_writeprotect wp = {
-		.range = { .start = (uintptr_t)addr, .len = len },
+		.range = {.start = (uintptr_t)addr, .len = len},
 		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
 
@@ -250,7 +251,7 @@ int far_uffd_protect(int fd, void *addr, size_t len, bool on)
 
 int far_uffd_wake(int fd, void *addr, size_t len)
 {
-	struct uffdio_range range = { .start = (uintptr_t)addr, .len = len };
+	struct uffdio_range range = {.start = (uintptr_t)addr, .len = len};
 
 	return sys_ioctl(fd, UFFDIO_WAKE, &range);
 }
@@ -272,7 +273,7 @@ int far_uffd_move(int fd, void *dst, void *src, size_t len, size_t *ret_moved)
 int far_uffd_poison(int fd, void *addr)
 {
 	struct uffdio_poison_args p = {
-		.range = { .start = (uintptr_t)addr, .len = FAR_PAGE_SIZE },
+		.range = {.start = (uintptr_t)addr, .len = FAR_PAGE_SIZE},
 	};
 	int r = sys_ioctl(fd, FAR_UFFDIO_POISON, &p);
 

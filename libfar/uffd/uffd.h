@@ -28,7 +28,7 @@ enum far_uffd_way {
 /** struct far_uffd_info - how a descriptor was opened and what it can do */
 struct far_uffd_info {
 	enum far_uffd_way way;
-	unsigned features;	 /* enum far_uffd_feature */
+	unsigned features;	  /* enum far_uffd_feature */
 	uint64_t kernel_features; /* as the kernel reported them */
 	int device_err, syscall_err, user_only_err; /* -errno of ways tried */
 };
@@ -44,8 +44,7 @@ struct far_uffd_info {
 int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info);
 
 /** far_uffd_explain() - "what: why; fix: how" of a failed open, into @buf */
-void far_uffd_explain(const struct far_uffd_info *info, char *buf,
-		      size_t len);
+void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len);
 
 /** far_uffd_register() - missing faults, and write-protect faults if @wp */
 int far_uffd_register(int fd, void *addr, size_t len, bool wp);
@@ -76,8 +75,8 @@ int far_uffd_copy(int fd, void *dst, const void *src, bool protect);
  * far_uffd_copy_range() - the same for @nr_pages contiguous pages
  * Return: pages filled from the first on; -errno if none.
  */
-int far_uffd_copy_range(int fd, void *dst, const void *src,
-			unsigned nr_pages, bool protect);
+int far_uffd_copy_range(int fd, void *dst, const void *src, unsigned nr_pages,
+			bool protect);
 
 /** far_uffd_protect() - set or clear write protection; clearing wakes */
 int far_uffd_protect(int fd, void *addr, size_t len, bool on);
@@ -91,8 +90,7 @@ int far_uffd_wake(int fd, void *addr, size_t len);
  *	on failure, the page behind it is the one that failed
  * Return: 0 all; -EBUSY pinned or shared by a fork; -errno.
  */
-int far_uffd_move(int fd, void *dst, void *src, size_t len,
-		  size_t *ret_moved);
+int far_uffd_move(int fd, void *dst, void *src, size_t len, size_t *ret_moved);
 
 /** far_uffd_poison() - touching the page raises SIGBUS; wakes; -ENOSYS */
 int far_uffd_poison(int fd, void *addr);

@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The public functions: application threads come in here.
+ */
+#include <far/far.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libfar/base/arena.h"
+#include "libfar/base/clock.h"
+#include "libfar/pager/pager.h"
+#include "libfar/pager/preload.h"
+
+#define DISCARD_MAX 1024 /* pages in one madvise(2) */
+
+const char *far_version(void)
+{
+	return FAR_VERSION_STRING;
+}
+
+/* --- open and close ------------------------------------------------------- */
+
+static uint64_t choose_va(const struct far_config *cfg)
+{
+	uint64_t ram;
+
+	if (cfg->va)
+		return far_round_up(cfg->va, FAR_PAGE_SIZE);
+	ram = (uint64_t)sysconf(_SC_PHYS_PAGES) << FAR_PAGE_SHIFT;
+	return far_max_u64(16 * far_round_up(ram, UINT64_C(1) << 30),
+			   UINT64_C(64) << 30);
+}
+
+/* As much address space as can be had, but room for the limit twice. */
+static int reserve_va(struct far_pager *p)
+{
+	uint64_t va = choose_va(&p->cfg);
+	int r;
+
+	va = far_min_u64(va, (uint64_t)UINT32_MAX << FAR_PAGE_SHIFT);
+	while ((r = space_reserve(&p->space, va)) == -ENOMEM && !p->cfg.va &&
+	       va / 2 > 2 * p->cfg.local)
+		va /= 2;
+	if (r < 0) {
+		far_log(&p->log, FAR_LOG_ERR,
+			"cannot reserve %llu MiB of address space: %s; fix: "
+			"raise ulimit -v, or set va= to less",
+			(unsigned long long)(va >> 20), strerrordesc_np(-r));
+		return r;
+	}
+	p->base = p->space.base;
+	p->max_pages = (far_pgno_t)(va >> FAR_PAGE_SHIFT);
+	return 0;
+}
+
+static int init_parts(struct far_pager *p)
+{
+	void *mem;
+	int r;
+
+	r = reserve_va(p);
+	if (r < 0)
+		return r;
+	r = far_near_map(p->max_pages * sizeof(*p->words), &mem);
+	if (r < 0)
+		return r;
+	p->words = mem;
+	r = far_near_map(FAR_NR_SHARDS * sizeof(*p->shards), &mem);
+	if (r < 0)
+		return r;
+	p->shards = mem;
+	p->nr_shards = FAR_NR_SHARDS;
+	r = far_ranges_init(&p->ranges, p->max_pages);
+	if (r < 0)
+		return r;
+	r = far_budget_open(&p->budget, p->cfg.budget,
+			    p->cfg.local >> FAR_PAGE_SHIFT);
+	if (r < 0) {
+		far_log(&p->log, FAR_LOG_ERR, "cannot join budget '%s': %s",
+			p->cfg.budget, strerrordesc_np(-r));
+		return r;
+	}
+	return writeback_init(p);
+}
+
+static void destroy(struct far_pager *p)
+{
+	stat_page_close(p);
+	writeback_fini(p);
+	far_budget_close(&p->budget);
+	far_slots_fini(&p->slots);
+	if (p->ranges.r)
+		far_ranges_fini(&p->ranges);
+	far_near_unmap((void *)(uintptr_t)p->words,
+		       p->max_pages * sizeof(*p->words));
+	far_near_unmap(p->shards, FAR_NR_SHARDS * sizeof(*p->shards));
+	space_release(&p->space);
+	far_near_unmap(p, sizeof(*p));
+}
+
+static int configure(struct far_pager *p, const char *conf)
+{
+	int r;
+
+	far_config_defaults(&p->cfg);
+	r = far_config_parse(&p->cfg, conf ? conf : "", far_log_relay, &p->log);
+	if (r < 0)
+		return r;
+	p->log.level = (enum far_log_level)p->cfg.log;
+	r = far_on_loss_ns(p->cfg.on_loss, &p->on_loss_ns);
+	if (r < 0) {
+		far_log(&p->log, FAR_LOG_ERR,
+			"on_loss=%s: not understood; fix: wait:TIME, such as "
+			"wait:30s",
+			p->cfg.on_loss);
+		return r;
+	}
+	return far_backend_check(p->cfg.far, far_log_relay, &p->log);
+}
+
+/* A pager with nothing opened and no threads. */
+static int create(const char *conf, const struct far_open_attr *attr,
+		  struct far_pager **ret_pager)
+{
+	struct far_pager *p;
+	void *mem;
+	int r;
+
+	if (sysconf(_SC_PAGESIZE) != (long)FAR_PAGE_SIZE)
+		return -ENOTSUP;
+	r = far_near_map(sizeof(*p), &mem);
+	if (r < 0)
+		return r;
+	p = mem;
+	p->stop_fd = p->space.fd = -1;
+	p->space.pagemap_fd = p->space.lost_fd = -1;
+	(void)pthread_mutex_init(&p->control, NULL);
+	(void)pthread_mutex_init(&p->request_lock, NULL);
+	(void)pthread_mutex_init(&p->prefetch_lock, NULL);
+	(void)pthread_mutex_init(&p->stat_lock, NULL);
+	far_log_init(&p->log, attr ? attr->log : NULL,
+		     attr ? attr->log_ctx : NULL, FAR_LOG_WARN);
+	r = configure(p, conf);
+	if (r == 0)
+		r = init_parts(p);
+	if (r < 0) {
+		destroy(p);
+		return r;
+	}
+	stat_page_open(p);
+	fork_register(p);
+	*ret_pager = p;
+	return 0;
+}
+
+int far_preload_open(const char *conf, struct far_pager **ret_pager)
+{
+	return create(conf, NULL, ret_pager);
+}
+
+int far_open(const char *conf, const struct far_open_attr *attr,
+	     struct far_pager **ret_pager)
+{
+	struct far_pager *p;
+	int r;
+
+	if (attr && attr->size < sizeof(*attr))
+		return -EINVAL;
+	r = create(conf, attr, &p);
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&p->control);
+	r = pager_start(p);
+	if (r == 0 && !p->cfg.lazy)
+		r = pager_arm(p);
+	(void)pthread_mutex_unlock(&p->control);
+	if (r < 0) {
+		far_close(p);
+		return r;
+	}
+	*ret_pager = p;
+	return 0;
+}
+
+void far_close(struct far_pager *pager)
+{
+	if (!pager)
+		return;
+	fork_unregister(pager);
+	(void)pthread_mutex_lock(&pager->control);
+	pager_stop(pager);
+	(void)pthread_mutex_unlock(&pager->control);
+	destroy(pager);
+}
+
+void far_preload_exit(struct far_pager *pager)
+{
+	stat_page_write(pager);
+}
+
+bool far_pager_contains(const struct far_pager *pager, const void *addr)
+{
+	return (uintptr_t)addr - (uintptr_t)pager->base < pager->space.len;
+}
+
+/* --- map and unmap -----------------------------------------------------------
+ */
+
+/* Page words for pages below @top are used from now on. */
+static void charge_words(struct far_pager *p, far_pgno_t top)
+{
+	uint64_t pages = far_round_up((uint64_t)top * sizeof(far_word_t),
+				      FAR_PAGE_SIZE) >>
+			 FAR_PAGE_SHIFT;
+
+	if (pages <= p->words_pages)
+		return;
+	far_budget_force(&p->budget, (int64_t)(pages - p->words_pages));
+	p->words_pages = pages;
+}
+
+/*
+ * Room for @nr more pages: all local while they fit (charged as if touched),
+ * else intercepted and backed.  Under control.
+ */
+static int make_room(struct far_pager *p, far_pgno_t nr)
+{
+	struct far_request req = {.kind = FAR_REQ_RESERVE};
+	uint32_t s = atomic_load(&p->state);
+	int r = 0;
+
+	if (s < FAR_PAGER_ARMED && far_budget_try(&p->budget, nr))
+		return 0;
+	if (s == FAR_PAGER_IDLE)
+		r = pager_start(p);
+	else if (s == FAR_PAGER_FAILED)
+		r = p->start_error;
+	if (r < 0)
+		return r;
+	req.arg = atomic_load(&p->ranges.mapped_pages) + nr;
+	r = pager_request(p, &req);
+	if (r == 0 && s != FAR_PAGER_ARMED)
+		r = pager_arm(p);
+	return r;
+}
+
+int far_map(struct far_pager *pager, size_t len, size_t align, void **ret_addr)
+{
+	uint64_t pages, al = align ? align : FAR_PAGE_SIZE;
+	far_pgno_t start;
+	bool was_armed;
+	int r;
+
+	if (!pager || !len || !ret_addr || (al & (al - 1)) ||
+	    al < FAR_PAGE_SIZE)
+		return -EINVAL;
+	pages = (len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT;
+	if (len > SIZE_MAX - FAR_PAGE_MASK || pages > pager->max_pages)
+		return -ENOMEM;
+	(void)pthread_mutex_lock(&pager->control);
+	r = make_room(pager, (far_pgno_t)pages);
+	was_armed = pager_is_armed(pager);
+	if (r == 0) {
+		r = far_ranges_alloc(&pager->ranges, (far_pgno_t)pages,
+				     (far_pgno_t)(al >> FAR_PAGE_SHIFT),
+				     &start);
+		if (r < 0 && !was_armed)
+			far_budget_put(&pager->budget, (int64_t)pages);
+	}
+	if (r == 0)
+		charge_words(pager, atomic_load(&pager->ranges.top));
+	(void)pthread_mutex_unlock(&pager->control);
+	if (r < 0)
+		return r;
+	*ret_addr = pager_addr(pager, start);
+	return 0;
+}
+
+static int to_pages(struct far_pager *p, const void *addr, size_t len,
+		    far_pgno_t *ret_start, far_pgno_t *ret_nr)
+{
+	uintptr_t off;
+
+	if (!p)
+		return -EINVAL;
+	off = (uintptr_t)addr - (uintptr_t)p->base;
+	if (!len || (off & FAR_PAGE_MASK) || off >= p->space.len ||
+	    len > p->space.len - off)
+		return -EINVAL;
+	*ret_start = (far_pgno_t)(off >> FAR_PAGE_SHIFT);
+	*ret_nr = (far_pgno_t)((len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT);
+	return far_ranges_contains(&p->ranges, *ret_start, *ret_nr) ? 0
+								    : -EINVAL;
+}
+
+int far_unmap(struct far_pager *pager, void *addr, size_t len)
+{
+	far_pgno_t start, nr;
+	int r = to_pages(pager, addr, len, &start, &nr);
+
+	if (r < 0)
+		return r;
+	pager_discard(pager, start, nr);
+	(void)pthread_mutex_lock(&pager->control);
+	r = far_ranges_free(&pager->ranges, start, nr);
+	if (r == 0 && !pager_is_armed(pager))
+		far_budget_put(&pager->budget, nr);
+	(void)pthread_mutex_unlock(&pager->control);
+	return r;
+}
+
+/* --- discard
+ * -------------------------------------------------------------------- */
+
+/* Claims a resident page for being dropped; false if it is not resident, or
+ * its owner was told to drop it. */
+static bool discard_claim(struct far_pager *p, far_pgno_t pg)
+{
+	far_word_t w = far_page_load(&p->words[pg]), to;
+	enum far_page_state s;
+
+	for (;;) {
+		s = word_state(w);
+		switch (s) {
+		case FAR_PAGE_ABSENT:
+			return false;
+		case FAR_PAGE_RESIDENT:
+			to = word_with_stage(word_with(w, FAR_PAGE_TAKING), 0);
+			break;
+		case FAR_PAGE_REMOTE:
+		case FAR_PAGE_LOST:
+			to = word_with_slot(word_with(w, FAR_PAGE_ABSENT),
+					    FAR_SLOT_NONE);
+			to &= ~FAR_WORD_DIRTY;
+			break;
+		default:
+			to = w | FAR_WORD_DISCARD;
+			break;
+		}
+		if (far_page_cas(&p->words[pg], &w, to))
+			break;
+	}
+	if (s == FAR_PAGE_RESIDENT && word_pins(w))
+		atomic_fetch_sub(&p->nr_pinned, 1);
+	if ((s == FAR_PAGE_REMOTE || s == FAR_PAGE_LOST) &&
+	    word_slot(w) != FAR_SLOT_NONE)
+		far_slots_put(&p->slots, word_slot(w));
+	if (s == FAR_PAGE_LOST) /* clears the poison */
+		(void)madvise(pager_addr(p, pg), FAR_PAGE_SIZE, MADV_DONTNEED);
+	return s == FAR_PAGE_RESIDENT;
+}
+
+/* [start, start + nr) are TAKING by us: drop them, then let faults in. */
+static void discard_run(struct far_pager *p, far_pgno_t start, unsigned nr)
+{
+	if (!nr)
+		return;
+	(void)madvise(pager_addr(p, start), (size_t)nr << FAR_PAGE_SHIFT,
+		      MADV_DONTNEED);
+	for (far_pgno_t pg = start; pg < start + nr; pg++) {
+		far_word_t w = far_page_load(&p->words[pg]), to;
+		uint64_t slot;
+
+		do {
+			/* a slot that is being written is its writer's to
+			 * free */
+			slot = w & FAR_WORD_IOBUSY ? FAR_SLOT_NONE
+						   : word_slot(w);
+			to = word_with(w, FAR_PAGE_ABSENT) &
+			     (FAR_WORD_STATE | FAR_WORD_STICKY | FAR_SLOT_MASK);
+			if (slot != FAR_SLOT_NONE)
+				to = word_with_slot(to, FAR_SLOT_NONE);
+		} while (!far_page_cas(&p->words[pg], &w, to));
+		if (slot != FAR_SLOT_NONE)
+			far_slots_put(&p->slots, slot);
+		if (w & FAR_WORD_PARKED)
+			(void)far_uffd_wake(p->space.fd, pager_addr(p, pg),
+					    FAR_PAGE_SIZE);
+		far_evictor_page_out(p->evictor, pg);
+	}
+	far_budget_put(&p->budget, nr);
+}
+
+void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
+{
+	far_pgno_t run = start, pg;
+	unsigned len = 0;
+
+	if (!pager_is_armed(p)) {
+		(void)madvise(pager_addr(p, start),
+			      (size_t)nr << FAR_PAGE_SHIFT, MADV_DONTNEED);
+		if (!pager_is_armed(p))
+			return;
+		/* armed meanwhile: its pages may have been adopted */
+	}
+	for (pg = start; pg < start + nr; pg++) {
+		if (len == DISCARD_MAX) {
+			discard_run(p, run, len);
+			len = 0;
+		}
+		if (discard_claim(p, pg)) {
+			if (!len)
+				run = pg;
+			len++;
+			continue;
+		}
+		discard_run(p, run, len);
+		len = 0;
+	}
+	discard_run(p, run, len);
+	atomic_fetch_add(&pager_shard_app(p)->discarded_pages, nr);
+}
+
+/* --- advice
+ * ---------------------------------------------------------------------- */
+
+static int pin_one(struct far_pager *p, far_pgno_t pg)
+{
+	volatile const char *touch = pager_addr(p, pg);
+	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
+
+	if (atomic_fetch_add(&p->nr_pinned, 1) >= limit / 2) {
+		atomic_fetch_sub(&p->nr_pinned, 1);
+		return -EDQUOT;
+	}
+	for (unsigned tries = 0; tries < 10000; tries++) {
+		far_word_t w;
+
+		(void)*touch;
+		w = far_page_load(&p->words[pg]);
+		while (word_state(w) == FAR_PAGE_RESIDENT &&
+		       word_pins(w) < 0xffff) {
+			if (!far_page_cas(&p->words[pg], &w, w + FAR_PIN_ONE))
+				continue;
+			if (word_pins(w)) /* counted by its first pin */
+				atomic_fetch_sub(&p->nr_pinned, 1);
+			return 0;
+		}
+	}
+	atomic_fetch_sub(&p->nr_pinned, 1);
+	return -EAGAIN;
+}
+
+static void unpin_one(struct far_pager *p, far_pgno_t pg)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (word_state(w) == FAR_PAGE_RESIDENT && word_pins(w)) {
+		if (!far_page_cas(&p->words[pg], &w, w - FAR_PIN_ONE))
+			continue;
+		if (word_pins(w) == 1)
+			atomic_fetch_sub(&p->nr_pinned, 1);
+		return;
+	}
+}
+
+static int pin(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
+{
+	for (far_pgno_t i = 0; i < nr; i++) {
+		int r = pin_one(p, start + i);
+
+		if (r < 0) {
+			while (i--)
+				unpin_one(p, start + i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+static void set_sequential(struct far_pager *p, far_pgno_t start, far_pgno_t nr,
+			   bool on)
+{
+	for (far_pgno_t pg = start; pg < start + nr; pg++) {
+		if (on)
+			atomic_fetch_or(&p->words[pg], FAR_WORD_SEQ);
+		else
+			atomic_fetch_and(&p->words[pg], ~FAR_WORD_SEQ);
+	}
+}
+
+/* Pins live in page words: they need them to be in use. */
+static int need_armed(struct far_pager *p)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&p->control);
+	if (atomic_load(&p->state) == FAR_PAGER_IDLE)
+		r = pager_start(p);
+	if (r == 0 && atomic_load(&p->state) == FAR_PAGER_READY)
+		r = pager_arm(p);
+	(void)pthread_mutex_unlock(&p->control);
+	return r;
+}
+
+int far_advise(struct far_pager *pager, void *addr, size_t len,
+	       enum far_advice advice)
+{
+	far_pgno_t start, nr;
+	int r = to_pages(pager, addr, len, &start, &nr);
+
+	if (r < 0)
+		return r;
+	switch (advice) {
+	case FAR_ADV_NORMAL:
+	case FAR_ADV_RANDOM:
+		set_sequential(pager, start, nr, false);
+		return 0;
+	case FAR_ADV_SEQUENTIAL:
+		set_sequential(pager, start, nr, true);
+		return 0;
+	case FAR_ADV_WILLNEED:
+		if (pager_is_armed(pager))
+			pager_prefetch(pager, start, nr);
+		return 0;
+	case FAR_ADV_COLD:
+		if (pager_is_armed(pager))
+			(void)far_evictor_cold(pager->evictor, start, nr);
+		return 0;
+	case FAR_ADV_PIN:
+		r = need_armed(pager);
+		return r < 0 ? r : pin(pager, start, nr);
+	case FAR_ADV_UNPIN:
+		for (far_pgno_t i = 0; i < nr; i++)
+			unpin_one(pager, start + i);
+		return 0;
+	case FAR_ADV_DISCARD:
+		pager_discard(pager, start, nr);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int far_flush(struct far_pager *pager, void *addr, size_t len)
+{
+	struct far_request req = {.kind = FAR_REQ_FLUSH};
+	int r = to_pages(pager, addr, len, &req.start, &req.nr);
+
+	if (r == 0)
+		r = need_armed(pager);
+	if (r == 0) {
+		struct far_request room = {.kind = FAR_REQ_RESERVE};
+
+		room.arg = atomic_load(&pager->ranges.mapped_pages);
+		r = pager_request(pager, &room);
+	}
+	return r < 0 ? r : pager_request(pager, &req);
+}
+
+int far_set_limit(struct far_pager *pager, uint64_t bytes)
+{
+	uint64_t pages = bytes >> FAR_PAGE_SHIFT;
+	int r = 0;
+
+	if (!pager || pages < FAR_LIMIT_MIN_PAGES)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&pager->control);
+	atomic_store(&pager->budget.sh->limit_pages, pages);
+	if (!pager_is_armed(pager) && far_budget_free(&pager->budget) < 0) {
+		struct far_request req = {.kind = FAR_REQ_RESERVE};
+
+		if (atomic_load(&pager->state) == FAR_PAGER_IDLE)
+			r = pager_start(pager);
+		req.arg = atomic_load(&pager->ranges.mapped_pages);
+		if (r == 0)
+			r = pager_request(pager, &req);
+		if (r == 0)
+			r = pager_arm(pager);
+	}
+	far_budget_press(&pager->budget);
+	(void)pthread_mutex_unlock(&pager->control);
+	return r;
+}
+
+/* --- statistics
+ * ------------------------------------------------------------------- */
+
+static void fill_gauges(struct far_pager *p, struct far_stats *st)
+{
+	struct far_budget_shared *sh = p->budget.sh;
+	int64_t mine = atomic_load(&p->budget.me->used_pages);
+	uint64_t granted = atomic_load(&p->slots.nr_granted);
+	int64_t unused = atomic_load(&p->slots.nr_free) +
+			 atomic_load(&p->slots.nr_stale);
+	uint64_t over = p->overhead_pages + p->words_pages;
+	uint64_t mapped = atomic_load(&p->ranges.mapped_pages);
+
+	st->limit_bytes = atomic_load(&sh->limit_pages) << FAR_PAGE_SHIFT;
+	st->local_bytes = (uint64_t)(mine > 0 ? mine : 0) << FAR_PAGE_SHIFT;
+	st->local_peak_bytes = (uint64_t)atomic_load(&sh->peak_pages)
+			       << FAR_PAGE_SHIFT;
+	st->overhead_bytes = over << FAR_PAGE_SHIFT;
+	st->mapped_bytes = mapped << FAR_PAGE_SHIFT;
+	st->store_reserved_bytes = granted << FAR_PAGE_SHIFT;
+	st->is_armed = pager_is_armed(p);
+	st->remote_bytes = granted > (uint64_t)unused
+				   ? (granted - (uint64_t)unused)
+					     << FAR_PAGE_SHIFT
+				   : 0;
+	st->monitor_threads = st->is_armed ? p->nr_monitors : 0;
+	st->evictor_threads = st->is_armed ? p->cfg.evictors : 0;
+	st->forks = atomic_load(&p->forks);
+	st->lost_pages = atomic_load(&p->nr_lost);
+}
+
+void pager_stats(struct far_pager *p, struct far_stats *st)
+{
+	struct far_hist sum;
+	struct far_backend_usage usage;
+
+	memset((char *)st + sizeof(st->size), 0,
+	       sizeof(*st) - sizeof(st->size));
+	memset(&sum, 0, sizeof(sum));
+	st->version = FAR_STATS_VERSION;
+	for (unsigned i = 0; i < p->nr_shards; i++) {
+		far_stats_add(st, &p->shards[i]);
+		far_hist_merge(&sum, &p->shards[i].fault_ns);
+	}
+	fill_gauges(p, st);
+	st->fault_p50_ns = far_hist_quantile(&sum, 0.50);
+	st->fault_p99_ns = far_hist_quantile(&sum, 0.99);
+	st->fault_p999_ns = far_hist_quantile(&sum, 0.999);
+	if (p->be && (far_backend_caps(p->be)->flags & FAR_CAP_PRIVATE) &&
+	    far_backend_usage(p->be, &usage) == 0)
+		st->store_used_bytes = usage.used_bytes;
+}
+
+int far_stats_read(struct far_pager *pager, struct far_stats *stats)
+{
+	struct far_stats st = {.size = sizeof(st)};
+	uint64_t size;
+
+	if (!pager || !stats || stats->size < 2 * sizeof(uint64_t))
+		return -EINVAL;
+	size = far_min_u64(stats->size, sizeof(st));
+	pager_stats(pager, &st);
+	st.size = stats->size;
+	memcpy(stats, &st, size);
+	return 0;
+}
+
+int far_stats_json(struct far_pager *pager, char *buf, size_t len)
+{
+	struct far_stats st = {.size = sizeof(st)};
+
+	if (!pager || (!buf && len))
+		return -EINVAL;
+	pager_stats(pager, &st);
+	return far_stats_print_json(&st, "", buf, len);
+}

@@ -1,0 +1,726 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * far-ctl: the one pager thread that may block.  It owns a descriptor table
+ * of its own, so that a program which closes all descriptors cannot close
+ * ours (a closed userfaultfd turns evicted pages into zeros); the other pager
+ * threads are its children and share that table.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libfar/base/arena.h"
+#include "libfar/base/clock.h"
+#include "libfar/base/futex.h"
+#include "libfar/base/process.h"
+#include "libfar/pager/pager.h"
+#include "libfar/pager/preload.h"
+
+#define TICK_NS (100 * FAR_NS_PER_MS)
+#define STACK_BYTES (256 * 1024)
+#define ADOPT_PAGES 4096
+#define DISCARD_RUN 64
+#define WAIT_NS (1 * FAR_NS_PER_S)
+
+/* Hooks of the preload; set once, before any pager has threads. */
+static void (*thread_hook)(void);
+static void (*near_enter)(void);
+static void (*near_leave)(void);
+
+void far_set_thread_hook(void (*hook)(void))
+{
+	thread_hook = hook;
+}
+
+void far_set_near_hooks(void (*enter)(void), void (*leave)(void))
+{
+	near_enter = enter;
+	near_leave = leave;
+}
+
+/* --- threads ----------------------------------------------------------------
+ */
+
+int pager_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int r;
+
+	/* Signals are the program's. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (near_enter)
+		near_enter();
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	r = -pthread_create(ret_thread, &attr, fn, arg);
+	(void)pthread_attr_destroy(&attr);
+	if (near_leave)
+		near_leave();
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+void pager_thread_begin(const char *name, unsigned index)
+{
+	char text[16];
+
+	if (thread_hook)
+		thread_hook();
+	(void)snprintf(text, sizeof(text), "%s/%u", name, index);
+	(void)prctl(PR_SET_NAME, text);
+}
+
+/* --- requests and rings
+ * ------------------------------------------------------- */
+
+void pager_kick(struct far_pager *p)
+{
+	atomic_fetch_add(&p->ctl_kick, 1);
+	far_futex_wake(&p->ctl_kick, 1);
+}
+
+int pager_request(struct far_pager *p, struct far_request *req)
+{
+	uint32_t seen;
+
+	atomic_store(&req->is_done, 0);
+	(void)pthread_mutex_lock(&p->request_lock);
+	req->next = p->requests;
+	p->requests = req;
+	(void)pthread_mutex_unlock(&p->request_lock);
+	pager_kick(p);
+	while (seen = atomic_load(&req->is_done), !seen)
+		far_futex_wait(&req->is_done, seen, WAIT_NS);
+	return req->result;
+}
+
+void pager_prefetch(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
+{
+	(void)pthread_mutex_lock(&p->prefetch_lock);
+	if (p->prefetch_head - p->prefetch_tail < FAR_PREFETCH_RING) {
+		uint32_t at = p->prefetch_head++ % FAR_PREFETCH_RING;
+
+		p->prefetch[at].start = start;
+		p->prefetch[at].nr = nr;
+	}
+	(void)pthread_mutex_unlock(&p->prefetch_lock);
+	pager_kick(p);
+}
+
+static bool next_prefetch(struct far_pager *p, far_pgno_t *ret_start,
+			  far_pgno_t *ret_nr)
+{
+	bool any;
+
+	(void)pthread_mutex_lock(&p->prefetch_lock);
+	any = p->prefetch_tail != p->prefetch_head;
+	if (any) {
+		uint32_t at = p->prefetch_tail++ % FAR_PREFETCH_RING;
+
+		*ret_start = p->prefetch[at].start;
+		*ret_nr = p->prefetch[at].nr;
+	}
+	(void)pthread_mutex_unlock(&p->prefetch_lock);
+	return any;
+}
+
+void pager_lost(struct far_pager *p, far_pgno_t pg, int err)
+{
+	uint32_t i = atomic_fetch_add(&p->nr_lost, 1);
+
+	if (i - atomic_load(&p->lost_seen) >= FAR_LOST_RING) {
+		/* the log has enough of them */
+		(void)space_poison(&p->space, pager_addr(p, pg));
+		return;
+	}
+	p->lost[i % FAR_LOST_RING].err = err;
+	p->lost[i % FAR_LOST_RING].pg = pg;
+	pager_kick(p);
+}
+
+static const char *why_lost(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return "its copy is corrupt (wrong checksum)";
+	case -ENODATA:
+	case -ESTALE:
+		return "the backend does not hold it any more";
+	case -ENOSPC:
+		return "no local frame was freed in time: the backend is "
+		       "full or gone";
+	default:
+		return strerrordesc_np(-err);
+	}
+}
+
+static void report_lost(struct far_pager *p)
+{
+	uint32_t end = atomic_load(&p->nr_lost);
+	uint32_t i = atomic_load(&p->lost_seen);
+
+	if (i == end)
+		return;
+	if (end - i > FAR_LOST_RING)
+		end = i + FAR_LOST_RING;
+	for (uint32_t k = i; k != end; k++) {
+		const struct far_lost *l = &p->lost[k % FAR_LOST_RING];
+
+		far_log(&p->log, FAR_LOG_ERR,
+			"page at %p is lost: %s; the program gets SIGBUS when "
+			"it touches it",
+			(void *)pager_addr(p, l->pg), why_lost(l->err));
+		(void)space_poison(&p->space, pager_addr(p, l->pg));
+	}
+	atomic_store(&p->lost_seen, end);
+}
+
+/* --- capacity
+ * ------------------------------------------------------------------ */
+
+static int grant(struct far_pager *p, uint64_t pages)
+{
+	uint64_t len = far_round_up(pages << FAR_PAGE_SHIFT, FAR_RESERVE_BYTES);
+	uint64_t off;
+	int r;
+
+	r = far_backend_reserve(p->be, len, &off);
+	if (r == -ENOSPC && len > pages << FAR_PAGE_SHIFT) {
+		len = pages << FAR_PAGE_SHIFT; /* the last piece */
+		r = far_backend_reserve(p->be, len, &off);
+	}
+	if (r < 0)
+		return r;
+	return far_slots_grant(&p->slots, off >> FAR_PAGE_SHIFT,
+			       len >> FAR_PAGE_SHIFT);
+}
+
+/* Slots for all that is mapped; at the least for all that is not local. */
+static int reserve(struct far_pager *p, uint64_t mapped_pages)
+{
+	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
+	uint64_t have = atomic_load(&p->slots.nr_granted);
+	uint64_t least = mapped_pages > limit ? mapped_pages - limit : 0;
+	int r;
+
+	if (have >= mapped_pages)
+		return 0;
+	r = grant(p, mapped_pages - have);
+	if (r == 0 || have >= least)
+		return 0;
+	return grant(p, least - have);
+}
+
+/* Frees the backend's copies of pages that are not needed any more. */
+static void discard_stale(struct far_pager *p)
+{
+	struct far_fetcher *f = p->ctl_fetch;
+	uint64_t pos = 0, first;
+	unsigned nr;
+
+	while (atomic_load(&p->slots.nr_stale) > 0 &&
+	       (nr = far_slots_take_stale(&p->slots, &pos, DISCARD_RUN,
+					  &first)) > 0) {
+		struct far_io io = {.op = FAR_IO_DISCARD,
+				    .off = first << FAR_PAGE_SHIFT,
+				    .len = nr << FAR_PAGE_SHIFT};
+		struct far_io *done;
+		int n = far_queue_submit(f->q, &io, 1);
+
+		while (n == 1 && far_queue_poll(f->q, &done, 1) == 0)
+			(void)far_queue_wait(f->q, (int64_t)TICK_NS);
+		/* a backend that is gone has discarded them all */
+		far_slots_discarded(&p->slots, first, nr);
+	}
+}
+
+/* --- arming
+ * --------------------------------------------------------------------- */
+
+/* Pages the program touched before faults were intercepted. */
+static int adopt(struct far_pager *p)
+{
+	static const far_word_t resident = FAR_PAGE_RESIDENT | FAR_WORD_DIRTY;
+	unsigned char present[ADOPT_PAGES];
+	far_pgno_t top = atomic_load(&p->ranges.top);
+	int64_t found = 0;
+
+	for (far_pgno_t at = 0; at < top; at += ADOPT_PAGES) {
+		unsigned nr = (unsigned)far_min_u64(top - at, ADOPT_PAGES);
+		int r = space_present(&p->space, pager_addr(p, at), nr,
+				      present);
+
+		if (r < 0)
+			return r;
+		for (unsigned i = 0; i < nr; i++) {
+			far_word_t w = far_page_load(&p->words[at + i]);
+			far_word_t to = (w & FAR_WORD_STICKY) | resident;
+
+			if (!present[i])
+				continue;
+			/* a fault may have been served there already */
+			while (word_state(w) == FAR_PAGE_ABSENT)
+				if (far_page_cas(&p->words[at + i], &w, to)) {
+					found++;
+					far_evictor_page_in(p->evictor, at + i);
+					break;
+				}
+		}
+	}
+	/* So far the whole mapping was charged. */
+	far_budget_force(&p->budget, found);
+	far_budget_put(&p->budget,
+		       (int64_t)atomic_load(&p->ranges.mapped_pages));
+	return 0;
+}
+
+static int arm(struct far_pager *p)
+{
+	int r;
+
+	r = space_register(&p->space);
+	if (r < 0) {
+		far_log(&p->log, FAR_LOG_ERR,
+			"cannot register far memory with userfaultfd: %s",
+			strerrordesc_np(-r));
+		return r;
+	}
+	atomic_store(&p->state, FAR_PAGER_ARMED);
+	r = adopt(p);
+	if (r < 0)
+		far_log(&p->log, FAR_LOG_ERR,
+			"cannot read /proc/self/pagemap: %s",
+			strerrordesc_np(-r));
+	far_budget_press(&p->budget);
+	return r;
+}
+
+/* What a page is in a forked child, from its word at the fork, which the
+ * parent's monitors may have been changing, and from the kernel's word. */
+static far_word_t reborn(far_word_t w, bool is_present)
+{
+	far_word_t keep = w & (FAR_SLOT_MASK | FAR_WORD_SEQ);
+	bool is_clean = !(w & (FAR_WORD_DIRTY | FAR_WORD_DISCARD)) &&
+			word_slot(w) != FAR_SLOT_NONE;
+
+	if (word_state(w) == FAR_PAGE_LOST)
+		return w;
+	if (is_present)
+		return keep | FAR_PAGE_RESIDENT | FAR_WORD_DIRTY |
+		       (word_state(w) == FAR_PAGE_RESIDENT ? w & FAR_STAGE_MASK
+							   : 0);
+	if (word_state(w) != FAR_PAGE_ABSENT && is_clean)
+		return keep | FAR_PAGE_REMOTE;
+	return (keep & ~FAR_SLOT_MASK) | FAR_PAGE_ABSENT;
+}
+
+/* arm() of a forked child: nothing runs in it yet but us. */
+static int rearm(struct far_pager *p)
+{
+	unsigned char present[ADOPT_PAGES];
+	far_pgno_t top = atomic_load(&p->ranges.top);
+	int64_t found = 0;
+	int r = space_register(&p->space);
+
+	for (far_pgno_t at = 0; r == 0 && at < top; at += ADOPT_PAGES) {
+		unsigned nr = (unsigned)far_min_u64(top - at, ADOPT_PAGES);
+
+		r = space_present(&p->space, pager_addr(p, at), nr, present);
+		for (unsigned i = 0; r == 0 && i < nr; i++) {
+			far_word_t w = far_page_load(&p->words[at + i]);
+			far_word_t to = reborn(w, present[i]);
+
+			if (to == 0 && w == 0)
+				continue;
+			atomic_store(&p->words[at + i], to);
+			if (word_slot(to) == FAR_SLOT_NONE &&
+			    word_slot(w) != FAR_SLOT_NONE)
+				far_slots_put(&p->slots, word_slot(w));
+			found += word_state(to) == FAR_PAGE_RESIDENT;
+		}
+	}
+	if (r < 0)
+		return r;
+	far_budget_force(&p->budget, found);
+	atomic_store(&p->state, FAR_PAGER_ARMED);
+	far_budget_press(&p->budget);
+	return 0;
+}
+
+/* --- statistics page
+ * -------------------------------------------------------------- */
+
+static void read_command(char *buf, size_t len)
+{
+	ssize_t n;
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+
+	buf[0] = '\0';
+	if (fd < 0)
+		return;
+	n = read(fd, buf, len - 1);
+	(void)close(fd);
+	for (ssize_t i = 0; i + 1 < n; i++)
+		if (!buf[i])
+			buf[i] = ' ';
+	buf[n > 0 ? n : 0] = '\0';
+}
+
+/* Statistics are a courtesy: without a page all else works. */
+void stat_page_open(struct far_pager *p)
+{
+	static _Atomic unsigned serial;
+	char dir[96];
+	struct far_stat_page *sp;
+	unsigned nr = atomic_fetch_add(&serial, 1);
+	int fd;
+
+	if (far_runtime_dir(dir, sizeof(dir)) < 0)
+		return;
+	(void)mkdir(dir, 0755);
+	(void)snprintf(p->stat_path, sizeof(p->stat_path), "%s/stat", dir);
+	(void)mkdir(p->stat_path, 0755);
+	(void)snprintf(p->stat_path, sizeof(p->stat_path),
+		       nr ? "%s/stat/%d.%u" : "%s/stat/%d", dir, (int)getpid(),
+		       nr);
+	(void)unlink(p->stat_path);
+	fd = open(p->stat_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 || posix_fallocate(fd, 0, (off_t)sizeof(*sp)) != 0)
+		goto out;
+	sp = mmap(NULL, sizeof(*sp), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (sp == MAP_FAILED)
+		goto out;
+	(void)madvise(sp, sizeof(*sp), MADV_DONTFORK);
+	sp->pid = (uint64_t)getpid();
+	(void)far_process_start(getpid(), &sp->start_ticks);
+	read_command(sp->command, sizeof(sp->command));
+	(void)snprintf(sp->far_spec, sizeof(sp->far_spec), "%.255s",
+		       p->cfg.far);
+	(void)snprintf(sp->fault_mode, sizeof(sp->fault_mode), "monitor");
+	sp->magic = FAR_STAT_PAGE_MAGIC;
+	p->stat_page = sp;
+out:
+	if (fd >= 0)
+		(void)close(fd);
+	if (!p->stat_page) {
+		(void)unlink(p->stat_path);
+		p->stat_path[0] = '\0';
+	}
+}
+
+void stat_page_write(struct far_pager *p)
+{
+	struct far_stat_page *sp = p->stat_page;
+	struct far_stats st = {.size = sizeof(st)};
+	const char *state;
+
+	if (!sp || pthread_mutex_trylock(&p->stat_lock) != 0)
+		return;
+	pager_stats(p, &st);
+	state = st.lost_pages	    ? "lost pages"
+		: st.write_errors   ? "backend refuses pages"
+		: pager_is_armed(p) ? "armed"
+				    : "local";
+	atomic_fetch_add(&sp->seq, 1);
+	atomic_thread_fence(memory_order_release);
+	sp->stats = st;
+	sp->updated_ns = far_now_ns();
+	(void)snprintf(sp->state, sizeof(sp->state), "%s", state);
+	(void)snprintf(sp->takeout_mode, sizeof(sp->takeout_mode), "%s",
+		       p->space.use_move ? "move" : "dontneed");
+	atomic_fetch_add(&sp->seq, 1);
+	(void)pthread_mutex_unlock(&p->stat_lock);
+}
+
+void stat_page_close(struct far_pager *p)
+{
+	if (!p->stat_page)
+		return;
+	(void)munmap(p->stat_page, sizeof(*p->stat_page));
+	p->stat_page = NULL;
+	(void)unlink(p->stat_path);
+}
+
+/* --- the thread
+ * --------------------------------------------------------------------- */
+
+/* What stands for the program's descriptors 0 to 2 in our table. */
+static void private_descriptors(void)
+{
+	int fd;
+
+	if (unshare(CLONE_FILES) < 0)
+		return; /* works, but closing all descriptors would hurt */
+	far_close_inherited(3);
+	fd = open("/dev/null", O_RDWR);
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		if (fd != i)
+			(void)dup2(fd, i);
+	if (fd > 2)
+		(void)close(fd);
+}
+
+static unsigned choose_monitors(const struct far_pager *p)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (p->cfg.monitors)
+		return (unsigned)p->cfg.monitors;
+	return n < 2 ? 1 : n < 4 ? (unsigned)n : 4;
+}
+
+static int open_parts(struct far_pager *p)
+{
+	char text[512];
+	int r;
+
+	r = space_open(&p->space, (unsigned)p->cfg.takeout, false);
+	if (r < 0) {
+		far_uffd_explain(&p->space.info, text, sizeof(text));
+		far_log(&p->log, FAR_LOG_ERR, "%s", text);
+		return r;
+	}
+	if (p->be) /* a forked child: the parent's contents */
+		r = far_backend_adopt(p->be, &p->clone);
+	else
+		r = far_backend_open(p->cfg.far, far_log_relay, &p->log,
+				     &p->be);
+	if (r < 0)
+		return r;
+	if (!p->slots.free) {
+		r = far_slots_init(&p->slots,
+				   far_backend_caps(p->be)->capacity >>
+					   FAR_PAGE_SHIFT);
+		if (r < 0)
+			return r;
+	}
+	r = space_stage(&p->space,
+			(unsigned)(2 * p->cfg.batch * p->cfg.evictors *
+				   FAR_EVICT_BATCHES));
+	if (r < 0)
+		return r;
+	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return p->stop_fd < 0 ? -errno : 0;
+}
+
+static int bring_up(struct far_pager *p)
+{
+	void *mem;
+	int r;
+
+	r = open_parts(p);
+	if (r < 0)
+		return r;
+	r = far_near_map(sizeof(*p->ctl_fetch) +
+				 FAR_MAX_MONITORS * sizeof(*p->monitors),
+			 &mem);
+	if (r < 0)
+		return r;
+	p->monitors = mem;
+	p->ctl_fetch = (void *)&p->monitors[FAR_MAX_MONITORS];
+	r = fetcher_init(p->ctl_fetch, p, pager_shard_ctl(p));
+	if (r < 0)
+		return r;
+	p->nr_monitors = choose_monitors(p);
+	r = monitors_start(p);
+	if (r == 0)
+		r = far_evictor_start(p->evictor);
+	return r;
+}
+
+static void bring_down(struct far_pager *p)
+{
+	if (p->evictor)
+		far_evictor_stop(p->evictor);
+	if (p->monitors) {
+		monitors_stop(p);
+		fetcher_fini(p->ctl_fetch);
+		far_near_unmap(p->monitors,
+			       sizeof(*p->ctl_fetch) +
+				       FAR_MAX_MONITORS * sizeof(*p->monitors));
+		p->monitors = NULL;
+		p->ctl_fetch = NULL;
+	}
+	if (p->stop_fd >= 0)
+		(void)close(p->stop_fd);
+	p->stop_fd = -1;
+	/* Far memory that nobody intercepts yet is ordinary memory: it stays
+	 * when starting failed. */
+	if (p->space.is_registered)
+		space_release(&p->space); /* unmaps, then closes */
+	else
+		space_close(&p->space);
+	far_backend_close(p->be);
+	p->be = NULL;
+}
+
+static int perform(struct far_pager *p, struct far_request *req)
+{
+	switch (req->kind) {
+	case FAR_REQ_RESERVE:
+		return reserve(p, req->arg);
+	case FAR_REQ_ARM:
+		return arm(p);
+	case FAR_REQ_REARM:
+		return rearm(p);
+	case FAR_REQ_FLUSH:
+		return writeback_flush(p, p->ctl_fetch->q, pager_shard_ctl(p),
+				       req->start, req->nr);
+	case FAR_REQ_CLONE:
+		return far_backend_clone(p->be, &p->clone);
+	case FAR_REQ_STOP:
+	case FAR_REQ_NONE:
+		break;
+	}
+	return 0;
+}
+
+/* Serves all requests there are; true if one of them was to stop. */
+static bool serve_requests(struct far_pager *p)
+{
+	struct far_request *req, *stop = NULL;
+
+	for (;;) {
+		(void)pthread_mutex_lock(&p->request_lock);
+		req = p->requests;
+		if (req)
+			p->requests = req->next;
+		(void)pthread_mutex_unlock(&p->request_lock);
+		if (!req)
+			break;
+		if (req->kind == FAR_REQ_STOP) {
+			stop = req;
+			continue;
+		}
+		req->result = perform(p, req);
+		atomic_store(&req->is_done, 1);
+		far_futex_wake(&req->is_done, INT_MAX);
+	}
+	if (!stop)
+		return false;
+	bring_down(p);
+	stop->result = 0;
+	atomic_store(&stop->is_done, 1);
+	far_futex_wake(&stop->is_done, INT_MAX);
+	return true;
+}
+
+static void housekeep(struct far_pager *p, uint64_t *last_ns)
+{
+	uint64_t now = far_now_ns();
+
+	if (now - *last_ns < TICK_NS)
+		return;
+	*last_ns = now;
+	discard_stale(p);
+	(void)far_budget_sweep(&p->budget);
+	stat_page_write(p);
+}
+
+static void report_up(struct far_pager *p, uint32_t how)
+{
+	atomic_store(&p->ctl_up, how);
+	far_futex_wake(&p->ctl_up, INT_MAX);
+}
+
+static void *ctl_main(void *arg)
+{
+	struct far_pager *p = arg;
+	uint64_t last_ns = 0;
+	int r;
+
+	pager_thread_begin("far-ctl", 0);
+	private_descriptors();
+	r = bring_up(p);
+	if (r < 0) {
+		p->start_error = r;
+		bring_down(p);
+		report_up(p, 2);
+		return NULL;
+	}
+	report_up(p, 1);
+	for (;;) {
+		uint32_t seen = atomic_load(&p->ctl_kick);
+		far_pgno_t start, nr;
+
+		report_lost(p);
+		if (serve_requests(p))
+			return NULL;
+		if (next_prefetch(p, &start, &nr)) {
+			fetcher_ahead(p->ctl_fetch, start, nr);
+			continue;
+		}
+		housekeep(p, &last_ns);
+		far_futex_wait(&p->ctl_kick, seen, TICK_NS);
+	}
+}
+
+/* Staging, fetch buffers and fixed costs; the page words are charged by use. */
+static uint64_t overhead_pages(const struct far_pager *p)
+{
+	uint64_t n = FAR_OVERHEAD_FIXED >> FAR_PAGE_SHIFT;
+
+	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
+	n += 2 * p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
+	return n;
+}
+
+int pager_start(struct far_pager *p)
+{
+	int r;
+
+	if (!p->overhead_pages) {
+		p->overhead_pages = overhead_pages(p);
+		far_budget_force(&p->budget, (int64_t)p->overhead_pages);
+	}
+	atomic_store(&p->ctl_up, 0);
+	atomic_store(&p->stopping, 0);
+	r = pager_thread(&p->ctl, ctl_main, p);
+	if (r < 0)
+		goto failed;
+	while (!atomic_load(&p->ctl_up))
+		far_futex_wait(&p->ctl_up, 0, WAIT_NS);
+	if (atomic_load(&p->ctl_up) == 2) {
+		(void)pthread_join(p->ctl, NULL);
+		r = p->start_error;
+		goto failed;
+	}
+	atomic_store(&p->state, FAR_PAGER_READY);
+	return 0;
+failed:
+	atomic_store(&p->state, FAR_PAGER_FAILED);
+	p->start_error = r;
+	return r;
+}
+
+int pager_arm(struct far_pager *p)
+{
+	struct far_request req = {.kind = FAR_REQ_ARM};
+
+	return pager_request(p, &req);
+}
+
+void pager_stop(struct far_pager *p)
+{
+	struct far_request req = {.kind = FAR_REQ_STOP};
+	uint32_t s = atomic_load(&p->state);
+
+	if (s == FAR_PAGER_READY || s == FAR_PAGER_ARMED) {
+		(void)pager_request(p, &req);
+		(void)pthread_join(p->ctl, NULL);
+	}
+	atomic_store(&p->state, FAR_PAGER_IDLE);
+}

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Serving faults.  A monitor reads fault messages, moves the page's word
+ * along (page.h) and fills the page: with zeros, from staging, or from the
+ * backend.  It never evicts; when no frame is free it waits for one while it
+ * goes on completing fetches that are under way.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "libfar/base/arena.h"
+#include "libfar/base/clock.h"
+#include "libfar/base/futex.h"
+#include "libfar/pager/pager.h"
+
+#define READ_AHEAD 15 /* pages behind a fault on a sequential page */
+#define RETRY_NS (10 * FAR_NS_PER_MS)
+#define WRONG_TRIES 5 /* reads of a page whose checksum is wrong */
+#define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
+#define MSGS 16
+
+int fetcher_init(struct far_fetcher *f, struct far_pager *p,
+		 struct far_stat_shard *stats)
+{
+	size_t len = FAR_FAULT_DEPTH * FAR_PAGE_SIZE;
+	void *bufs;
+	int r;
+
+	memset(f, 0, sizeof(*f));
+	f->pager = p;
+	f->stats = stats;
+	r = far_near_map(len, &bufs);
+	if (r < 0)
+		return r;
+	f->bufs = bufs;
+	(void)far_backend_register_buf(p->be, bufs, len); /* a speed-up */
+	r = far_queue_open(p->be, FAR_FAULT_DEPTH, &f->q);
+	if (r < 0) {
+		far_near_unmap(bufs, len);
+		f->bufs = NULL;
+		return r;
+	}
+	for (unsigned i = 0; i < FAR_FAULT_DEPTH; i++) {
+		f->faults[i].buf = f->bufs + i * FAR_PAGE_SIZE;
+		f->faults[i].next = f->idle;
+		f->idle = &f->faults[i];
+	}
+	return 0;
+}
+
+void fetcher_fini(struct far_fetcher *f)
+{
+	size_t len = FAR_FAULT_DEPTH * FAR_PAGE_SIZE;
+
+	if (!f->bufs)
+		return;
+	far_queue_close(f->q);
+	(void)far_backend_unregister_buf(f->pager->be, f->bufs, len);
+	far_near_unmap(f->bufs, len);
+	f->bufs = NULL;
+}
+
+/* --- installing ----------------------------------------------------------- */
+
+static void wake(struct far_pager *p, far_pgno_t pg)
+{
+	(void)far_uffd_wake(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE);
+}
+
+/*
+ * The owner of a FETCHING or RESCUING page ends it: filled from @src and
+ * RESIDENT, or ABSENT if it was discarded meanwhile.  The frame was charged.
+ */
+static void finish(struct far_pager *p, far_pgno_t pg, const void *src,
+		   far_word_t add, bool is_write)
+{
+	far_word_t w = far_page_load(&p->words[pg]), to;
+	bool is_clean =
+		!is_write && !(w & FAR_WORD_DIRTY) && !(add & FAR_WORD_DIRTY);
+	int r = -ECANCELED;
+
+	if (!(w & FAR_WORD_DISCARD)) {
+		r = space_install(&p->space, pager_addr(p, pg), src, is_clean);
+		if (r == -EEXIST)
+			r = 0;
+	}
+	w = far_page_load(&p->words[pg]);
+	do {
+		to = word_with_stage(w, 0) &
+		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD | FAR_WORD_HELD);
+		if (r == 0)
+			to = word_with(to, FAR_PAGE_RESIDENT) | add |
+			     (is_clean ? 0 : FAR_WORD_DIRTY);
+		else
+			to = word_with(to, r == -ECANCELED ? FAR_PAGE_ABSENT
+							   : FAR_PAGE_LOST);
+	} while (!far_page_cas(&p->words[pg], &w, to));
+	if (r == 0) {
+		far_evictor_page_in(p->evictor, pg);
+		if (w & FAR_WORD_PARKED)
+			wake(p, pg);
+		if (w & FAR_WORD_DISCARD) /* came while it was installed */
+			pager_discard(p, pg, 1);
+		return;
+	}
+	far_budget_put(&p->budget, 1);
+	if (r != -ECANCELED)
+		pager_lost(p, pg, r);
+	wake(p, pg);
+}
+
+/* --- fetching ------------------------------------------------------------- */
+
+static void note_latency(struct far_fetcher *f, uint64_t start_ns)
+{
+	far_hist_add(&f->stats->fault_ns, far_now_ns() - start_ns);
+}
+
+static void fault_put(struct far_fetcher *f, struct far_fault *x)
+{
+	x->next = f->idle;
+	f->idle = x;
+	f->nr_busy--;
+}
+
+/* FETCHING -> LOST: SIGBUS for who touches it. */
+static void give_up(struct far_fetcher *f, struct far_fault *x, int err)
+{
+	struct far_pager *p = f->pager;
+	far_word_t w = far_page_load(&p->words[x->pg]), to;
+	bool was_discarded;
+
+	do {
+		was_discarded = (w & FAR_WORD_DISCARD) != 0;
+		to = word_with(w, was_discarded ? FAR_PAGE_ABSENT
+						: FAR_PAGE_LOST) &
+		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
+	} while (!far_page_cas(&p->words[x->pg], &w, to));
+	far_budget_put(&p->budget, 1);
+	if (was_discarded)
+		wake(p, x->pg);
+	else
+		pager_lost(p, x->pg, err);
+	fault_put(f, x);
+}
+
+static bool is_final(const struct far_fault *x, int err, uint64_t on_loss_ns,
+		     uint64_t now)
+{
+	switch (err) {
+	case -ENODATA: /* the backend does not have it, and will not */
+	case -ESTALE:
+	case -EINVAL:
+		return true;
+	case -EBADMSG:
+		if (x->tries >= WRONG_TRIES)
+			return true;
+		break;
+	default:
+		break;
+	}
+	return now - x->first_fail_ns >= on_loss_ns;
+}
+
+static void failed(struct far_fetcher *f, struct far_fault *x, int err)
+{
+	uint64_t now = far_now_ns();
+
+	FAR_COUNT(f->stats, read_errors);
+	x->tries++;
+	if (!x->first_fail_ns)
+		x->first_fail_ns = now;
+	if (is_final(x, err, f->pager->on_loss_ns, now)) {
+		give_up(f, x, err);
+		return;
+	}
+	x->retry_ns = err == -EBADMSG ? now : now + RETRY_NS;
+	x->next = f->waiting;
+	f->waiting = x;
+}
+
+static void completed(struct far_fetcher *f, struct far_fault *x)
+{
+	if (x->io.res < 0) {
+		failed(f, x, x->io.res);
+		return;
+	}
+	FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
+	finish(f->pager, x->pg, x->buf, x->is_ahead ? FAR_WORD_AHEAD : 0,
+	       x->is_write);
+	if (x->is_ahead)
+		FAR_COUNT(f->stats, prefetched_pages);
+	else
+		note_latency(f, x->start_ns);
+	fault_put(f, x);
+}
+
+static void submit(struct far_fetcher *f, struct far_fault *x)
+{
+	int n;
+
+	x->retry_ns = 0;
+	x->io.res = 0;
+	x->io.next = NULL;
+	n = far_queue_submit(f->q, &x->io, 1);
+	if (n == 1)
+		return;
+	if (n != -EAGAIN && n != 0) {
+		failed(f, x, n);
+		return;
+	}
+	x->retry_ns = 1; /* queue full: as soon as something completes */
+	x->next = f->waiting;
+	f->waiting = x;
+}
+
+static void retry_due(struct far_fetcher *f)
+{
+	struct far_fault *x = f->waiting;
+	uint64_t now;
+
+	if (!x)
+		return;
+	f->waiting = NULL;
+	now = far_now_ns();
+	while (x) {
+		struct far_fault *next = x->next;
+
+		if (x->retry_ns <= now) {
+			submit(f, x);
+		} else {
+			x->next = f->waiting;
+			f->waiting = x;
+		}
+		x = next;
+	}
+}
+
+int fetcher_poll(struct far_fetcher *f)
+{
+	struct far_io *done[FAR_FAULT_DEPTH];
+	int total = 0, n;
+
+	retry_due(f);
+	do {
+		n = far_queue_poll(f->q, done, FAR_FAULT_DEPTH);
+		for (int i = 0; i < n; i++)
+			completed(f, (struct far_fault *)(void *)done[i]);
+		total += n > 0 ? n : 0;
+	} while (n == FAR_FAULT_DEPTH);
+	return total;
+}
+
+/* A page the caller has moved to FETCHING, its frame charged. */
+static void fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
+		  bool is_write, bool is_ahead, uint64_t start_ns)
+{
+	struct far_fault *x = f->idle; /* the caller saw that there is one */
+
+	f->idle = x->next;
+	f->nr_busy++;
+	x->pg = pg;
+	x->is_write = is_write;
+	x->is_ahead = is_ahead;
+	x->tries = 0;
+	x->first_fail_ns = 0;
+	x->start_ns = start_ns;
+	x->io = (struct far_io){.op = FAR_IO_READ,
+				.off = slot << FAR_PAGE_SHIFT,
+				.buf = x->buf,
+				.len = FAR_PAGE_SIZE};
+	submit(f, x);
+}
+
+void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
+{
+	struct far_pager *p = f->pager;
+
+	for (far_pgno_t pg = start; pg < start + nr && pg < p->max_pages;
+	     pg++) {
+		far_word_t w = far_page_load(&p->words[pg]);
+
+		if (word_state(w) != FAR_PAGE_REMOTE || (w & FAR_WORD_HELD))
+			continue;
+		/* Prefetch takes no frame that a fault may need. */
+		if (far_budget_free(&p->budget) <
+		    (int64_t)p->cfg.batch + FAR_FAULT_DEPTH)
+			break;
+		while (!f->idle) {
+			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
+			(void)fetcher_poll(f);
+		}
+		if (!far_budget_try(&p->budget, 1))
+			break;
+		if (far_page_cas(&p->words[pg], &w,
+				 word_with(w, FAR_PAGE_FETCHING)))
+			fetch(f, pg, word_slot(w), false, true, 0);
+		else
+			far_budget_put(&p->budget, 1);
+	}
+	while (f->nr_busy) {
+		if (!fetcher_poll(f))
+			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
+	}
+}
+
+/* --- one fault ---------------------------------------------------------------
+ */
+
+/*
+ * Charges a frame, waiting for an evictor if none is free.  The wait is
+ * bounded by on_loss: if nothing was freed for so long, nothing will be.
+ */
+static bool charge(struct far_monitor *m)
+{
+	struct far_fetcher *f = &m->fetch;
+	struct far_pager *p = f->pager;
+	struct far_budget *b = &p->budget;
+	uint64_t t0;
+	bool ok;
+
+	if (FAR_LIKELY(far_budget_try(b, 1)))
+		return true;
+	t0 = far_now_ns();
+	FAR_COUNT(f->stats, frame_waits);
+	atomic_fetch_add(&b->sh->waiters, 1);
+	do {
+		uint32_t seen = atomic_load(&b->sh->freed);
+
+		far_budget_press(b);
+		ok = far_budget_try(b, 1);
+		if (!ok && atomic_load(&p->is_forking)) {
+			/* Evictors stand still, and the fork may be waiting
+			 * for a lock of the thread that faulted. */
+			far_budget_force(b, 1);
+			ok = true;
+		}
+		if (ok)
+			break;
+		(void)fetcher_poll(f);
+		far_budget_wait(b, seen, WAIT_SLICE_NS);
+	} while (far_now_ns() - t0 < p->on_loss_ns + FAR_NS_PER_S &&
+		 !atomic_load(&p->stopping));
+	atomic_fetch_sub(&b->sh->waiters, 1);
+	FAR_COUNT_N(f->stats, frame_wait_ns, far_now_ns() - t0);
+	return ok;
+}
+
+/* The evictor begins before frames run out. */
+static void press_if_low(struct far_pager *p)
+{
+	if (far_budget_free(&p->budget) < pager_reserve_pages(p))
+		far_budget_press(&p->budget);
+}
+
+/* No frame can be had: the page that was touched cannot be served. */
+static void refuse(struct far_monitor *m, far_pgno_t pg)
+{
+	struct far_pager *p = m->fetch.pager;
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (word_state(w) == FAR_PAGE_ABSENT ||
+	       word_state(w) == FAR_PAGE_REMOTE) {
+		if (!far_page_cas(&p->words[pg], &w,
+				  word_with(w, FAR_PAGE_FETCHING)))
+			continue;
+		w = word_with(w, FAR_PAGE_FETCHING);
+		while (!far_page_cas(&p->words[pg], &w,
+				     word_with(w, FAR_PAGE_LOST) &
+					     ~FAR_WORD_PARKED))
+			;
+		pager_lost(p, pg, -ENOSPC);
+		return;
+	}
+	wake(p, pg); /* something moved: look again */
+}
+
+/* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
+static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
+			  bool is_write, uint64_t start_ns)
+{
+	struct far_fetcher *f = &m->fetch;
+	struct far_pager *p = f->pager;
+	enum far_page_state s = word_state(w);
+	enum far_page_state next =
+		s == FAR_PAGE_EVICTING ? FAR_PAGE_RESCUING : FAR_PAGE_FETCHING;
+
+	if (!charge(m)) {
+		refuse(m, pg);
+		return true;
+	}
+	if (!far_page_cas(&p->words[pg], &w, word_with(w, next))) {
+		far_budget_put(&p->budget, 1);
+		return false;
+	}
+	switch (s) {
+	case FAR_PAGE_ABSENT:
+		FAR_COUNT(f->stats, faults_zero);
+		finish(p, pg, p->space.zero, FAR_WORD_DIRTY, true);
+		note_latency(f, start_ns);
+		break;
+	case FAR_PAGE_EVICTING:
+		FAR_COUNT(f->stats, faults_rescued);
+		finish(p, pg, space_stage_addr(&p->space, word_stage(w)),
+		       FAR_WORD_REF, is_write);
+		note_latency(f, start_ns);
+		break;
+	default:
+		FAR_COUNT(f->stats, faults_remote);
+		fetch(f, pg, word_slot(w), is_write, false, start_ns);
+		if (w & FAR_WORD_SEQ)
+			pager_prefetch(p, pg + 1, READ_AHEAD);
+		break;
+	}
+	press_if_low(p);
+	return true;
+}
+
+/* First write to a clean page. */
+static bool serve_protected(struct far_monitor *m, far_pgno_t pg, far_word_t w,
+			    uint64_t start_ns)
+{
+	struct far_pager *p = m->fetch.pager;
+
+	if (!far_page_cas(&p->words[pg], &w,
+			  (w | FAR_WORD_DIRTY | FAR_WORD_REF) &
+				  ~FAR_WORD_AHEAD))
+		return false;
+	FAR_COUNT(m->fetch.stats, faults_write_protect);
+	(void)far_uffd_protect(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE,
+			       false);
+	note_latency(&m->fetch, start_ns);
+	return true;
+}
+
+/* A missing fault on a RESIDENT page: served by another monitor while the
+ * message was in the queue; or the program dropped the page with a
+ * madvise(2) of its own, whose meaning is zeros. */
+static void serve_raced(struct far_monitor *m, far_pgno_t pg)
+{
+	struct far_pager *p = m->fetch.pager;
+
+	FAR_COUNT(m->fetch.stats, faults_raced);
+	if (far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero,
+			  false) < 0)
+		wake(p, pg);
+}
+
+static bool park(struct far_pager *p, far_pgno_t pg, far_word_t w)
+{
+	return far_page_cas(&p->words[pg], &w, w | FAR_WORD_PARKED);
+}
+
+/* False: the word changed under us, look again. */
+static bool serve(struct far_monitor *m, far_pgno_t pg,
+		  const struct far_uffd_msg *msg, uint64_t start_ns)
+{
+	struct far_pager *p = m->fetch.pager;
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	switch (word_state(w)) {
+	case FAR_PAGE_ABSENT:
+	case FAR_PAGE_REMOTE:
+		if (w & FAR_WORD_HELD)
+			return park(p, pg, w);
+		return serve_missing(m, pg, w, msg->is_write, start_ns);
+	case FAR_PAGE_EVICTING:
+		return serve_missing(m, pg, w, msg->is_write, start_ns);
+	case FAR_PAGE_RESIDENT:
+		if (msg->kind == FAR_UFFD_FAULT_WP)
+			return serve_protected(m, pg, w, start_ns);
+		serve_raced(m, pg);
+		return true;
+	case FAR_PAGE_TAKING:
+	case FAR_PAGE_RESCUING:
+	case FAR_PAGE_FETCHING:
+		return park(p, pg, w);
+	case FAR_PAGE_LOST:
+		(void)space_poison(&p->space, pager_addr(p, pg));
+		wake(p, pg);
+		return true;
+	}
+	return true;
+}
+
+static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
+		   uint64_t start_ns)
+{
+	struct far_pager *p = m->fetch.pager;
+	uintptr_t off = msg->addr - (uintptr_t)p->base;
+	char *page = (char *)(msg->addr & ~(uintptr_t)FAR_PAGE_MASK);
+	far_pgno_t pg = (far_pgno_t)(off >> FAR_PAGE_SHIFT);
+
+	if (off >= p->space.len) {
+		/* A staging page whose page was dropped behind our back. */
+		(void)far_uffd_copy(p->space.fd, page, p->space.zero, false);
+		return;
+	}
+	if (msg->kind == FAR_UFFD_FAULT_MISSING)
+		FAR_COUNT(m->fetch.stats, faults_missing);
+	if (!far_ranges_contains(&p->ranges, pg, 1)) {
+		(void)space_poison(&p->space, page); /* a wild pointer */
+		return;
+	}
+	while (!serve(m, pg, msg, start_ns))
+		;
+}
+
+/* --- the thread ------------------------------------------------------------
+ */
+
+static void read_faults(struct far_monitor *m)
+{
+	struct far_pager *p = m->fetch.pager;
+	struct far_uffd_msg msgs[MSGS];
+	int n;
+
+	for (;;) {
+		/* One message may take one fetch: read what can be served. */
+		unsigned room = FAR_FAULT_DEPTH - m->fetch.nr_busy;
+		uint64_t now;
+
+		if (!room)
+			return;
+		n = far_uffd_read(p->space.fd, msgs, room < MSGS ? room : MSGS);
+		if (n <= 0)
+			return;
+		now = far_now_ns();
+		for (int i = 0; i < n; i++)
+			handle(m, &msgs[i], now);
+		(void)fetcher_poll(&m->fetch);
+	}
+}
+
+static int wait_time_ms(const struct far_monitor *m)
+{
+	return m->fetch.waiting ? 5 : -1;
+}
+
+static void *monitor_main(void *arg)
+{
+	struct far_monitor *m = arg;
+	struct far_pager *p = m->fetch.pager;
+	struct epoll_event ev[4];
+
+	pager_thread_begin("far-fault", m->index);
+	while (!atomic_load(&p->stopping)) {
+		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
+				 wait_time_ms(m));
+		(void)fetcher_poll(&m->fetch);
+		read_faults(m);
+	}
+	while (m->fetch.nr_busy) { /* close: nobody waits for these */
+		if (!fetcher_poll(&m->fetch))
+			(void)far_queue_wait(m->fetch.q,
+					     (int64_t)WAIT_SLICE_NS);
+	}
+	return NULL;
+}
+
+static int watch(int epfd, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int monitor_start(struct far_pager *p, unsigned i)
+{
+	struct far_monitor *m = &p->monitors[i];
+	int r, fd;
+
+	m->index = i;
+	r = fetcher_init(&m->fetch, p, pager_shard_monitor(p, i));
+	if (r < 0)
+		return r;
+	m->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (m->epfd < 0) {
+		r = -errno;
+		goto err_fetcher;
+	}
+	r = watch(m->epfd, p->stop_fd, EPOLLIN);
+	if (r == 0)
+		/* one fault wakes one monitor */
+		r = watch(m->epfd, p->space.fd, EPOLLIN | EPOLLEXCLUSIVE);
+	fd = far_queue_event_fd(m->fetch.q);
+	if (r == 0 && fd >= 0)
+		r = watch(m->epfd, fd, EPOLLIN);
+	if (r == 0)
+		r = pager_thread(&m->thread, monitor_main, m);
+	if (r < 0)
+		goto err_epoll;
+	m->is_started = true;
+	return 0;
+
+err_epoll:
+	(void)close(m->epfd);
+err_fetcher:
+	fetcher_fini(&m->fetch);
+	return r;
+}
+
+int monitors_start(struct far_pager *p)
+{
+	for (unsigned i = 0; i < p->nr_monitors; i++) {
+		int r = monitor_start(p, i);
+
+		if (r < 0) {
+			monitors_stop(p);
+			return r;
+		}
+	}
+	return 0;
+}
+
+void monitors_stop(struct far_pager *p)
+{
+	atomic_store(&p->stopping, 1);
+	(void)eventfd_write(p->stop_fd, 1);
+	for (unsigned i = 0; i < p->nr_monitors; i++) {
+		struct far_monitor *m = &p->monitors[i];
+
+		if (!m->is_started)
+			continue;
+		(void)pthread_join(m->thread, NULL);
+		(void)close(m->epfd);
+		fetcher_fini(&m->fetch);
+		m->is_started = false;
+	}
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of struct far_pager, shared by the files of this folder.
+ *
+ * Threads: application threads call api.c; far-ctl (control.c) opens the
+ * backend and everything else that may block, and owns a descriptor table of
+ * its own which the other pager threads share; far-fault/N (fault.c) serve
+ * faults; far-evict/N (evictor/evictor.c, through writeback.c) take pages out.
+ *
+ * Locks, by rank: registry (fork.c) < control < request.  Everything about
+ * pages is in their words (page.h).
+ */
+#ifndef LIBFAR_PAGER_PAGER_H
+#define LIBFAR_PAGER_PAGER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <far/evict.h>
+#include <far/far.h>
+
+#include "evictor/evictor.h"
+#include "libfar/backend/backend.h"
+#include "libfar/base/log.h"
+#include "libfar/base/options.h"
+#include "libfar/base/stats.h"
+#include "libfar/pager/budget.h"
+#include "libfar/pager/page.h"
+#include "libfar/pager/range.h"
+#include "libfar/pager/slots.h"
+#include "libfar/pager/space.h"
+
+#define FAR_MAX_MONITORS 16
+#define FAR_MAX_EVICTORS 16
+#define FAR_FAULT_DEPTH 32	 /* fetches in flight per monitor */
+#define FAR_LIMIT_MIN_PAGES 4096 /* 16 MiB */
+#define FAR_RESERVE_BYTES (UINT64_C(64) << 20)
+#define FAR_PREFETCH_RING 256
+#define FAR_LOST_RING 64
+/* A stated part of the limit that nothing is charged to: stacks, queues. */
+#define FAR_OVERHEAD_FIXED (UINT64_C(2) << 20)
+
+/** struct far_fault - one fetch in service; its monitor's */
+struct far_fault {
+	struct far_io io; /* first: completions come back as far_io */
+	far_pgno_t pg;
+	bool is_write; /* install writable */
+	bool is_ahead; /* prefetch: nobody waits */
+	unsigned tries;
+	uint64_t start_ns; /* its message was read */
+	uint64_t first_fail_ns;
+	uint64_t retry_ns; /* when to submit again; 0: in flight */
+	char *buf;	   /* one page of near memory */
+	struct far_fault *next;
+};
+
+/** struct far_fetcher - what it takes to read pages: a monitor's, or ctl's */
+struct far_fetcher {
+	struct far_pager *pager;
+	struct far_queue *q;
+	struct far_stat_shard *stats;
+	struct far_fault faults[FAR_FAULT_DEPTH];
+	struct far_fault *idle;	   /* list by ->next */
+	struct far_fault *waiting; /* to be retried, by ->next */
+	unsigned nr_busy;
+	char *bufs;
+};
+
+struct far_monitor {
+	struct far_fetcher fetch;
+	pthread_t thread;
+	unsigned index;
+	int epfd;
+	bool is_started;
+};
+
+/* Work that another thread asks of far-ctl, and waits for. */
+enum far_request_kind {
+	FAR_REQ_NONE,
+	FAR_REQ_RESERVE, /* arg: slots that must be granted */
+	FAR_REQ_ARM,
+	FAR_REQ_REARM, /* in a forked child */
+	FAR_REQ_FLUSH, /* start, nr */
+	FAR_REQ_CLONE,
+	FAR_REQ_STOP,
+};
+
+struct far_request {
+	enum far_request_kind kind;
+	uint64_t arg;
+	far_pgno_t start, nr;
+	_Atomic uint32_t is_done; /* futex */
+	int result;
+	struct far_request *next;
+};
+
+enum far_pager_state {
+	FAR_PAGER_IDLE,	  /* no threads, nothing opened */
+	FAR_PAGER_READY,  /* threads, userfaultfd and backend are there */
+	FAR_PAGER_ARMED,  /* faults are intercepted */
+	FAR_PAGER_FAILED, /* could not start: nothing may exceed the limit */
+};
+
+struct far_lost {
+	far_pgno_t pg;
+	int err;
+};
+
+struct far_pager {
+	struct far_config cfg;
+	struct far_log log;
+	uint64_t on_loss_ns;
+	struct far_backend *be;
+	struct far_budget budget;
+	struct far_space space;
+	struct far_slots slots;
+	struct far_ranges ranges;
+	_Atomic far_word_t *words; /* one per page of the address range */
+	char *base;
+	far_pgno_t max_pages;
+	uint64_t overhead_pages; /* charged for staging and metadata */
+
+	pthread_mutex_t control; /* map, unmap, limit, state changes */
+	_Atomic uint32_t state;	 /* enum far_pager_state; under control */
+	int start_error;	 /* why FAILED */
+
+	pthread_t ctl;
+	_Atomic uint32_t ctl_kick; /* futex: far-ctl should look */
+	_Atomic uint32_t ctl_up;   /* futex: 1 running, 2 failed, 3 ended */
+	pthread_mutex_t request_lock;
+	struct far_request *requests; /* under request_lock */
+	struct far_fetcher *ctl_fetch;
+	int stop_fd; /* eventfd: monitors leave */
+	_Atomic uint32_t stopping;
+
+	struct far_monitor *monitors;
+	unsigned nr_monitors;
+	struct far_evictor *evictor;
+	struct far_evict_host *evict_host;
+	struct far_evict_wb *wb; /* one per evictor thread */
+
+	struct far_stat_shard *shards; /* monitors, evictors, ctl, app */
+	unsigned nr_shards;
+	pthread_mutex_t stat_lock; /* writers of stat_page */
+	struct far_stat_page *stat_page;
+	char stat_path[128];
+	_Atomic uint64_t nr_pinned;
+	_Atomic uint64_t forks;
+
+	/* ranges to fetch ahead; any thread pushes, far-ctl pops */
+	pthread_mutex_t prefetch_lock;
+	struct {
+		far_pgno_t start, nr;
+	} prefetch[FAR_PREFETCH_RING];
+	uint32_t prefetch_head, prefetch_tail;
+
+	/* pages nobody has; monitors push, far-ctl logs and poisons */
+	_Atomic uint32_t nr_lost;
+	_Atomic uint32_t lost_seen;
+	struct far_lost lost[FAR_LOST_RING];
+
+	/* fork (fork.c); written by prepare, read by the child */
+	struct far_clone clone;
+	int clone_error;
+	_Atomic uint32_t is_forking; /* evictors stand still */
+	uint64_t words_pages;	     /* charged for page words */
+	struct far_pager *next;	     /* registry */
+};
+
+static inline char *pager_addr(const struct far_pager *p, far_pgno_t pg)
+{
+	return p->base + ((size_t)pg << FAR_PAGE_SHIFT);
+}
+
+static inline bool pager_is_armed(const struct far_pager *p)
+{
+	return atomic_load(&p->state) == FAR_PAGER_ARMED;
+}
+
+/** pager_reserve_pages() - frames that evictors keep free for faults */
+static inline int64_t pager_reserve_pages(const struct far_pager *p)
+{
+	uint64_t limit = atomic_load_explicit(&p->budget.sh->limit_pages,
+					      memory_order_relaxed);
+	uint64_t low = far_max_u64(limit / 64, 2 * p->cfg.batch);
+
+	return (int64_t)far_min_u64(low, limit / 4);
+}
+
+/* Shards: one per pager thread, the last for application threads (shared:
+ * it counts with atomic additions). */
+static inline struct far_stat_shard *pager_shard_monitor(struct far_pager *p,
+							 unsigned i)
+{
+	return &p->shards[i];
+}
+
+static inline struct far_stat_shard *pager_shard_evictor(struct far_pager *p,
+							 unsigned i)
+{
+	return &p->shards[FAR_MAX_MONITORS + i];
+}
+
+static inline struct far_stat_shard *pager_shard_ctl(struct far_pager *p)
+{
+	return &p->shards[FAR_MAX_MONITORS + FAR_MAX_EVICTORS];
+}
+
+static inline struct far_stat_shard *pager_shard_app(struct far_pager *p)
+{
+	return &p->shards[FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 1];
+}
+
+#define FAR_NR_SHARDS (FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2)
+
+/* --- control.c: the far-ctl thread ------------------------------------ */
+
+/** pager_start() - IDLE to READY; under control; 0 or -errno (logged) */
+int pager_start(struct far_pager *p);
+
+/** pager_arm() - READY to ARMED; under control */
+int pager_arm(struct far_pager *p);
+
+/** pager_stop() - end all threads, close the backend; under control */
+void pager_stop(struct far_pager *p);
+
+/** pager_request() - have far-ctl do @req and wait for it */
+int pager_request(struct far_pager *p, struct far_request *req);
+
+/** pager_kick() - have far-ctl look at its rings now */
+void pager_kick(struct far_pager *p);
+
+/** pager_prefetch() - ask for [start, start + nr); drops if busy */
+void pager_prefetch(struct far_pager *p, far_pgno_t start, far_pgno_t nr);
+
+/** pager_lost() - page @pg, FETCHING, can be had nowhere */
+void pager_lost(struct far_pager *p, far_pgno_t pg, int err);
+
+/** stat_page_open(), _write(), _close() - the file that far-stat(1) reads */
+void stat_page_open(struct far_pager *p);
+void stat_page_write(struct far_pager *p);
+void stat_page_close(struct far_pager *p);
+
+/** pager_thread() - create a marked, named thread with near stack and TLS */
+int pager_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg);
+
+/** pager_thread_begin() - first thing on such a thread */
+void pager_thread_begin(const char *name, unsigned index);
+
+/* --- fault.c: far-fault threads ---------------------------------------- */
+
+int fetcher_init(struct far_fetcher *f, struct far_pager *p,
+		 struct far_stat_shard *stats);
+void fetcher_fini(struct far_fetcher *f);
+
+/** fetcher_poll() - deal with completions and due retries; how many ended */
+int fetcher_poll(struct far_fetcher *f);
+
+/**
+ * fetcher_ahead() - fetch up to @nr pages from @start that are remote, as
+ * long as frames are plentiful; returns when all have arrived
+ */
+void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
+
+int monitors_start(struct far_pager *p);
+void monitors_stop(struct far_pager *p);
+
+/* --- writeback.c: the hands the evictor borrows ------------------------- */
+
+int writeback_init(struct far_pager *p);
+void writeback_fini(struct far_pager *p);
+
+/** writeback_flush() - far_flush() on far-ctl; 0 or first -errno */
+int writeback_flush(struct far_pager *p, struct far_queue *q,
+		    struct far_stat_shard *stats, far_pgno_t start,
+		    far_pgno_t nr);
+
+/* --- api.c -------------------------------------------------------------- */
+
+/** pager_discard() - [start, start + nr) reads as zeros from now on */
+void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr);
+
+/** pager_stats() - fill in @st; any thread */
+void pager_stats(struct far_pager *p, struct far_stats *st);
+
+/* --- fork.c ------------------------------------------------------------- */
+
+/** fork_register() - @p takes part in forks from now on */
+void fork_register(struct far_pager *p);
+void fork_unregister(struct far_pager *p);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "libfar/pager/space.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "libfar/base/arena.h"
+#include "libfar/base/options.h"
+#include "libfar/pager/page.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+#define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
+#define MAX_VECTOR 256
+#define MAX_EAGAIN 1000
+
+/* A guard page on both sides: no merging with a neighbour's anon_vma, whose
+ * lock MOVE takes. */
+static int map_guarded(size_t len, char **ret_addr)
+{
+	char *p = mmap(NULL, len + 2 * FAR_PAGE_SIZE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	if (mprotect(p + FAR_PAGE_SIZE, len, PROT_READ | PROT_WRITE) < 0) {
+		int r = -errno;
+
+		(void)munmap(p, len + 2 * FAR_PAGE_SIZE);
+		return r;
+	}
+	*ret_addr = p + FAR_PAGE_SIZE;
+	return 0;
+}
+
+static void unmap_guarded(char *addr, size_t len)
+{
+	if (addr)
+		(void)munmap(addr - FAR_PAGE_SIZE, len + 2 * FAR_PAGE_SIZE);
+}
+
+int space_reserve(struct far_space *s, size_t len)
+{
+	void *zero;
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	s->fd = s->pagemap_fd = s->lost_fd = -1;
+	r = far_near_map(FAR_PAGE_SIZE, &zero);
+	if (r < 0)
+		return r;
+	s->zero = zero;
+	r = map_guarded(len, &s->base);
+	if (r < 0) {
+		far_near_unmap(zero, FAR_PAGE_SIZE);
+		return r;
+	}
+	s->len = len;
+	/* Advice: refusal costs speed or a name, not correctness. */
+	(void)madvise(s->base, len, MADV_NOHUGEPAGE);
+	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, s->base, len, "far");
+	return 0;
+}
+
+int space_stage(struct far_space *s, unsigned nr)
+{
+	size_t len = (size_t)nr << FAR_PAGE_SHIFT;
+	int r;
+
+	if (s->stage)
+		return s->nr_stage >= nr ? 0 : -EINVAL;
+	r = map_guarded(len, &s->stage);
+	if (r < 0)
+		return r;
+	s->nr_stage = nr;
+	(void)madvise(s->stage, len, MADV_NOHUGEPAGE);
+	(void)madvise(s->stage, len, MADV_DONTFORK);
+	(void)madvise(s->stage, len, MADV_DONTDUMP);
+	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, s->stage, len,
+		    "far-stage");
+	return 0;
+}
+
+int space_open(struct far_space *s, unsigned takeout, bool user_only_ok)
+{
+	int fd = far_uffd_open(user_only_ok, &s->info);
+
+	if (fd < 0)
+		return fd;
+	s->fd = fd;
+	s->has_poison = (s->info.features & FAR_UFFD_POISON) != 0;
+	s->use_move = (s->info.features & FAR_UFFD_MOVE) != 0 &&
+		      takeout != FAR_TAKEOUT_DONTNEED;
+	if (takeout == FAR_TAKEOUT_MOVE && !s->use_move)
+		return -ENOTSUP;
+	s->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (s->pagemap_fd < 0)
+		return -errno;
+	s->lost_fd = memfd_create("far-lost", MFD_CLOEXEC);
+	return s->lost_fd < 0 ? -errno : 0;
+}
+
+int space_register(struct far_space *s)
+{
+	size_t stage_len = (size_t)s->nr_stage << FAR_PAGE_SHIFT;
+	int r;
+
+	/* Far memory is inherited through the fork handlers only. */
+	if (madvise(s->base, s->len, MADV_DONTFORK) < 0)
+		return -errno;
+	if (s->use_move) {
+		r = far_uffd_register(s->fd, s->stage, stage_len, false);
+		if (r < 0)
+			return r;
+	}
+	r = far_uffd_register(s->fd, s->base, s->len, true);
+	if (r == 0)
+		s->is_registered = true;
+	return r;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+void space_close(struct far_space *s)
+{
+	close_fd(&s->fd);
+	close_fd(&s->pagemap_fd);
+	close_fd(&s->lost_fd);
+}
+
+void space_release(struct far_space *s)
+{
+	/* A closed userfaultfd turns evicted pages into zeros: unmap first. */
+	unmap_guarded(s->base, s->len);
+	unmap_guarded(s->stage, (size_t)s->nr_stage << FAR_PAGE_SHIFT);
+	if (s->zero)
+		far_near_unmap((void *)(uintptr_t)s->zero, FAR_PAGE_SIZE);
+	s->base = s->stage = NULL;
+	s->zero = NULL;
+	s->is_registered = false;
+	space_close(s);
+}
+
+void space_forget_fds(struct far_space *s)
+{
+	s->fd = s->pagemap_fd = s->lost_fd = -1;
+	s->is_registered = false;
+	/* not inherited: MADV_DONTFORK */
+	s->stage = NULL;
+	s->nr_stage = 0;
+}
+
+int space_install(struct far_space *s, char *addr, const void *src,
+		  bool protect)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < MAX_EAGAIN; i++) {
+		r = far_uffd_copy(s->fd, addr, src, protect);
+		if (r != -EAGAIN)
+			break;
+		(void)sched_yield();
+	}
+	return r;
+}
+
+int space_poison(struct far_space *s, char *addr)
+{
+	int r = s->has_poison ? far_uffd_poison(s->fd, addr) : -ENOSYS;
+	void *p;
+
+	if (r != -ENOSYS)
+		return r;
+	/* Beyond the end of a file: SIGBUS. */
+	p = mmap(addr, FAR_PAGE_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, s->lost_fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	(void)far_uffd_wake(s->fd, addr, FAR_PAGE_SIZE);
+	return 0;
+}
+
+static int read_pagemap(struct far_space *s, const char *addr, unsigned nr,
+			uint64_t *ret)
+{
+	ssize_t n = pread(
+		s->pagemap_fd, ret, nr * sizeof(*ret),
+		(off_t)(((uintptr_t)addr >> FAR_PAGE_SHIFT) * sizeof(*ret)));
+
+	return n < 0 ? -errno : (size_t)n != nr * sizeof(*ret) ? -EIO : 0;
+}
+
+int space_present(struct far_space *s, const char *addr, unsigned nr,
+		  unsigned char *ret_present)
+{
+	uint64_t pm[512];
+
+	for (unsigned at = 0; at < nr;) {
+		unsigned n = nr - at < FAR_ARRAY_SIZE(pm)
+				     ? nr - at
+				     : (unsigned)FAR_ARRAY_SIZE(pm);
+		int r = read_pagemap(s, addr + ((size_t)at << FAR_PAGE_SHIFT),
+				     n, pm);
+
+		if (r < 0)
+			return r;
+		for (unsigned i = 0; i < n; i++)
+			ret_present[at + i] =
+				(pm[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) !=
+				0;
+		at += n;
+	}
+	return 0;
+}
+
+/* --- taking out by copy and drop --------------------------------------- */
+
+/* Length of the run of neighbours that begins at @i. */
+static unsigned run_at(const struct far_take *t, unsigned i, unsigned nr)
+{
+	unsigned n = 1;
+
+	while (i + n < nr &&
+	       t[i + n].addr == t[i].addr + (size_t)n * FAR_PAGE_SIZE)
+		n++;
+	return n;
+}
+
+static int copy_out(struct far_space *s, const struct far_take *t)
+{
+	char *dst = space_stage_addr(s, t->stage);
+	int r;
+
+	if (!s->use_move) {
+		far_page_copy(dst, t->addr);
+		return 0;
+	}
+	/* The staging area is registered: fill it the way faults are. */
+	r = far_uffd_copy(s->fd, dst, t->addr, false);
+	return r == -EEXIST ? -EIO : r;
+}
+
+/* Unmaps pages in one system call where the kernel can (6.13), else in runs. */
+static void drop_pages(const struct far_take *t, unsigned nr)
+{
+	struct iovec iov[MAX_VECTOR];
+	unsigned nr_iov = 0, i = 0;
+
+	while (i < nr || nr_iov) {
+		if (i < nr && nr_iov < MAX_VECTOR) {
+			if (t[i].res == 0) {
+				iov[nr_iov].iov_base = t[i].addr;
+				iov[nr_iov++].iov_len = FAR_PAGE_SIZE;
+			}
+			i++;
+			continue;
+		}
+#ifdef SYS_process_madvise
+		/* PIDFD_SELF_PROCESS, 6.15 */
+		ssize_t want = (ssize_t)nr_iov * (ssize_t)FAR_PAGE_SIZE;
+
+		if (nr_iov > 1 && syscall(SYS_process_madvise, -10001, iov,
+					  nr_iov, MADV_DONTNEED, 0) == want)
+			nr_iov = 0;
+#endif
+		for (unsigned k = 0; k < nr_iov; k++)
+			(void)madvise(iov[k].iov_base, iov[k].iov_len,
+				      MADV_DONTNEED);
+		nr_iov = 0;
+	}
+}
+
+static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
+{
+	for (unsigned i = 0; i < nr;) {
+		unsigned n = run_at(t, i, nr);
+		int r = far_uffd_protect(s->fd, t[i].addr,
+					 (size_t)n * FAR_PAGE_SIZE, true);
+
+		for (unsigned k = i; k < i + n; k++)
+			t[k].res = r < 0 ? r : copy_out(s, &t[k]);
+		i += n;
+	}
+	drop_pages(t, nr);
+}
+
+/* --- taking out by MOVE -------------------------------------------------- */
+
+static int move_one(struct far_space *s, const struct far_take *t)
+{
+	size_t moved;
+
+	return far_uffd_move(s->fd, space_stage_addr(s, t->stage), t->addr,
+			     FAR_PAGE_SIZE, &moved);
+}
+
+/*
+ * MOVE said EBUSY: the page is pinned for DMA, or was shared by a fork.
+ * Mapped by another process too: a forked child's; a pinned page is never
+ * shared by fork (the kernel copies it then), so it may be copied and dropped.
+ * Mapped by us alone: make it ours again by a write that changes nothing and
+ * move again; still busy means pinned.
+ */
+static void take_busy(struct far_space *s, struct far_take *t)
+{
+	uint64_t pm;
+
+	t->res = read_pagemap(s, t->addr, 1, &pm);
+	if (t->res < 0)
+		return;
+	if (!(pm & PAGEMAP_EXCLUSIVE)) {
+		take_by_copy(s, t, 1);
+		return;
+	}
+	t->was_opened = true;
+	t->res = far_uffd_protect(s->fd, t->addr, FAR_PAGE_SIZE, false);
+	if (t->res < 0)
+		return;
+	if (madvise(t->addr, FAR_PAGE_SIZE, MADV_POPULATE_WRITE) < 0)
+		t->res = -errno;
+	else
+		t->res = move_one(s, t);
+}
+
+/* One run: @nr entries whose pages span @len bytes, gaps included. */
+static void move_run(struct far_space *s, struct far_take *t, unsigned nr,
+		     size_t len)
+{
+	char *src = t[0].addr, *dst = space_stage_addr(s, t[0].stage);
+	size_t off = 0, moved;
+	unsigned i = 0, spins = 0;
+
+	while (off < len) {
+		int r = far_uffd_move(s->fd, dst + off, src + off, len - off,
+				      &moved);
+
+		off += moved;
+		for (; i < nr && t[i].addr < src + off; i++)
+			t[i].res = 0;
+		if (r == 0 || (r == -EAGAIN && (moved || spins++ < MAX_EAGAIN)))
+			continue;
+		if (i < nr && t[i].addr == src + off) {
+			t[i].res = r;
+			if (r == -EBUSY)
+				take_busy(s, &t[i]);
+			i++;
+		}
+		off += FAR_PAGE_SIZE;
+	}
+}
+
+static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr,
+			 unsigned max_gap)
+{
+	for (unsigned i = 0; i < nr;) {
+		unsigned n = 1;
+
+		for (; i + n < nr; n++) {
+			const struct far_take *a = &t[i + n - 1];
+			const struct far_take *b = &t[i + n];
+			size_t gap =
+				(size_t)(b->addr - a->addr) >> FAR_PAGE_SHIFT;
+
+			if (gap > max_gap + 1 || b->stage - a->stage != gap)
+				break;
+		}
+		move_run(s, &t[i], n,
+			 (size_t)(t[i + n - 1].addr - t[i].addr) +
+				 FAR_PAGE_SIZE);
+		i += n;
+	}
+}
+
+void space_take(struct far_space *s, struct far_take *t, unsigned nr,
+		unsigned max_gap)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		t[i].res = -EIO;
+		t[i].was_opened = false;
+	}
+	if (s->use_move)
+		take_by_move(s, t, nr, max_gap);
+	else
+		take_by_copy(s, t, nr);
+}
+
+int space_untake(struct far_space *s, char *addr, unsigned stage)
+{
+	char *src = space_stage_addr(s, stage);
+	size_t moved;
+	int r = -ENOSYS;
+
+	if (s->use_move)
+		r = far_uffd_move(s->fd, addr, src, FAR_PAGE_SIZE, &moved);
+	if (r < 0)
+		r = space_install(s, addr, src, false);
+	return r;
+}
+
+void space_stage_clear(struct far_space *s, unsigned first, unsigned nr)
+{
+	if (s->use_move && nr)
+		(void)madvise(space_stage_addr(s, first),
+			      (size_t)nr << FAR_PAGE_SHIFT, MADV_DONTNEED);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A space: one userfaultfd over one address range, and how pages get in and
+ * out of it.  This one serves anonymous memory of the process itself.
+ *
+ * Pages go out to a staging area, from which they are written back while the
+ * program can no longer reach them:
+ *  - MOVE (Linux 6.8): the frame itself goes, in runs; refuses pages that a
+ *    device may be writing to (DMA pins), which is why it is preferred;
+ *  - DONTNEED: write-protect the run, copy it, drop it; for older kernels and
+ *    for pages shared with a forked child, which MOVE refuses too.
+ */
+#ifndef LIBFAR_PAGER_SPACE_H
+#define LIBFAR_PAGER_SPACE_H
+
+#include "libfar/base/compiler.h"
+#include "libfar/uffd/uffd.h"
+
+#define FAR_STAGE_MAX 65536u /* staging pages in all, 16 bits of a word */
+
+struct far_space {
+	char *base; /* the program's range */
+	size_t len;
+	char *stage; /* nr_stage pages, near, a mapping of its own */
+	unsigned nr_stage;
+	const char *zero; /* one page of zeros */
+	int fd;		  /* userfaultfd, in far-ctl's descriptor table */
+	int pagemap_fd;
+	int lost_fd; /* empty memfd: what lost pages are mapped to where
+		      * the kernel cannot poison */
+	bool use_move;
+	bool has_poison;
+	bool is_registered;
+	struct far_uffd_info info;
+};
+
+/**
+ * space_reserve() - address range of @len bytes and its staging area
+ * Needs no descriptor: before space_open(), or without.
+ * Return: 0; -ENOMEM.
+ */
+int space_reserve(struct far_space *s, size_t len);
+
+/** space_stage() - make a staging area of @nr pages; 0 or -ENOMEM */
+int space_stage(struct far_space *s, unsigned nr);
+
+/** space_open() - userfaultfd and helpers, on far-ctl; takeout: options.h */
+int space_open(struct far_space *s, unsigned takeout, bool user_only_ok);
+
+/** space_register() - intercept faults from now on */
+int space_register(struct far_space *s);
+
+/** space_release() - unmap all, then close the descriptors */
+void space_release(struct far_space *s);
+
+/** space_close() - close the descriptors; nothing may be registered */
+void space_close(struct far_space *s);
+
+/** space_forget_fds() - in a forked child: they were the parent's */
+void space_forget_fds(struct far_space *s);
+
+/** struct far_take - one page on its way out */
+struct far_take {
+	char *addr;	 /* in the program's range */
+	unsigned stage;	 /* its staging page */
+	int res;	 /* out: 0; -EBUSY pinned; -errno; page still there */
+	bool was_opened; /* out: may have been written to meanwhile: dirty */
+};
+
+/**
+ * space_take() - take pages out into their staging pages
+ * @t: ascending addresses; where two entries are neighbours in both address
+ *	and stage they are moved in one call.  A gap of both the same size,
+ *	at most @max_gap pages, is moved across: the caller holds those pages.
+ * Afterwards each entry with res 0 is unmapped and its content is in its
+ * staging page.  The caller owns the pages (TAKING).
+ */
+void space_take(struct far_space *s, struct far_take *t, unsigned nr,
+		unsigned max_gap);
+
+/** space_untake() - put a taken page back as it was; 0 or -errno */
+int space_untake(struct far_space *s, char *addr, unsigned stage);
+
+/** space_stage_clear() - free the frames of @nr staging pages from @first */
+void space_stage_clear(struct far_space *s, unsigned first, unsigned nr);
+
+static inline char *space_stage_addr(const struct far_space *s, unsigned i)
+{
+	return s->stage + ((size_t)i << FAR_PAGE_SHIFT);
+}
+
+/** space_install() - fill a page; see far_uffd_copy(); retries -EAGAIN */
+int space_install(struct far_space *s, char *addr, const void *src,
+		  bool protect);
+
+/** space_poison() - touching the page raises SIGBUS from now on */
+int space_poison(struct far_space *s, char *addr);
+
+/**
+ * space_present() - which of @nr pages from @addr the kernel holds
+ * @ret_present: one byte each, 1 present
+ * Return: 0; -errno.
+ */
+int space_present(struct far_space *s, const char *addr, unsigned nr,
+		  unsigned char *ret_present);
+
+#endif

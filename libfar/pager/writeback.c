@@ -1,0 +1,806 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Taking pages out and writing them back: the hands the evictor borrows.
+ *
+ * One batch: claim (RESIDENT -> TAKING), take out to staging (one system call
+ * per run), publish (-> EVICTING), write the dirty ones, and when all writes
+ * are acknowledged settle (-> REMOTE or ABSENT) and free the frames at once.
+ * A fault on an EVICTING page copies it back from staging (RESCUING), so no
+ * thread ever waits for a write.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+#include "libfar/base/arena.h"
+#include "libfar/base/clock.h"
+#include "libfar/pager/pager.h"
+
+/* Pages between two victims that are worth moving across in one call. */
+#define MAX_GAP 8
+
+enum wb_kind { WB_CLEAN, WB_ZERO, WB_WRITE };
+
+struct wb_entry {
+	struct far_io io; /* first: completions come back as far_io */
+	far_pgno_t pg;
+	unsigned stage;
+	enum wb_kind kind;
+	bool is_done;
+};
+
+struct wb_batch {
+	unsigned nr;	    /* entries */
+	unsigned nr_frames; /* to give back at the end */
+	unsigned io_left;   /* writes not completed, sent or not */
+	unsigned nr_stage;  /* staging pages used, from the first */
+	unsigned nr_writes, nr_sent;
+	struct far_io *writes[FAR_EVICT_BATCH_MAX];
+	struct wb_entry e[FAR_EVICT_BATCH_MAX];
+	struct far_take take[FAR_EVICT_BATCH_MAX];
+};
+
+struct far_evict_wb {
+	struct far_pager *p;
+	struct far_queue *q;
+	struct far_stat_shard *stats;
+	unsigned index;
+	unsigned stage_first; /* of batch 0 */
+	unsigned stage_per_batch;
+	uint64_t retry_ns; /* writes fail: do not begin before */
+	far_pgno_t steal;  /* where the last search for a slot ended */
+	struct wb_batch batch[FAR_EVICT_BATCHES];
+};
+
+struct far_evict_host {
+	struct far_pager *p;
+};
+
+static void wake_parked(struct far_pager *p, far_word_t w, far_pgno_t pg)
+{
+	if (w & FAR_WORD_PARKED)
+		(void)far_uffd_wake(p->space.fd, pager_addr(p, pg),
+				    FAR_PAGE_SIZE);
+}
+
+/* --- claim ------------------------------------------------------------- */
+
+static bool is_claimable(far_word_t w)
+{
+	return word_state(w) == FAR_PAGE_RESIDENT && !word_pins(w) &&
+	       !(w & FAR_WORD_IOBUSY);
+}
+
+static bool claim(struct far_pager *p, far_pgno_t pg)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (is_claimable(w)) {
+		far_word_t to =
+			word_with(w, FAR_PAGE_TAKING) &
+			~(FAR_WORD_REF | FAR_WORD_COLD | FAR_WORD_AHEAD);
+
+		if (far_page_cas(&p->words[pg], &w, to))
+			return true;
+	}
+	return false;
+}
+
+/* Keeps faults from installing @pg while a run is moved across it. */
+static bool hold(struct far_pager *p, far_pgno_t pg)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (!(w & FAR_WORD_HELD) && (word_state(w) == FAR_PAGE_ABSENT ||
+					word_state(w) == FAR_PAGE_REMOTE))
+		if (far_page_cas(&p->words[pg], &w, w | FAR_WORD_HELD))
+			return true;
+	return false;
+}
+
+static void unhold(struct far_pager *p, far_pgno_t from, far_pgno_t to)
+{
+	for (far_pgno_t pg = from; pg < to; pg++) {
+		far_word_t w = far_page_load(&p->words[pg]);
+
+		while (!far_page_cas(&p->words[pg], &w,
+				     w & ~(FAR_WORD_HELD | FAR_WORD_PARKED)))
+			;
+		wake_parked(p, w, pg);
+	}
+}
+
+static bool hold_gap(struct far_pager *p, far_pgno_t from, far_pgno_t to)
+{
+	for (far_pgno_t pg = from; pg < to; pg++)
+		if (!hold(p, pg)) {
+			unhold(p, from, pg);
+			return false;
+		}
+	return true;
+}
+
+static void sort_pages(far_pgno_t *pgs, unsigned nr)
+{
+	/* Policies hand them out nearly sorted, or in short batches. */
+	for (unsigned gap = nr / 2; gap; gap /= 2)
+		for (unsigned i = gap; i < nr; i++)
+			for (unsigned k = i; k >= gap && pgs[k - gap] > pgs[k];
+			     k -= gap) {
+				far_pgno_t t = pgs[k];
+
+				pgs[k] = pgs[k - gap];
+				pgs[k - gap] = t;
+			}
+}
+
+/*
+ * Claims pages and gives each a staging page such that neighbours, and pages
+ * across a held gap, are as far apart in staging as in memory.
+ */
+static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
+			unsigned first, const far_pgno_t *pgs, unsigned nr)
+{
+	struct far_pager *p = wb->p;
+	unsigned stage = 0;
+
+	b->nr = 0;
+	for (unsigned i = 0; i < nr; i++) {
+		struct wb_entry *prev = b->nr ? &b->e[b->nr - 1] : NULL;
+		unsigned gap = 0;
+
+		if (!claim(p, pgs[i]))
+			continue;
+		if (prev && p->space.use_move) {
+			far_pgno_t d = pgs[i] - prev->pg - 1;
+
+			if (d && d <= MAX_GAP &&
+			    stage + d + (nr - i) <= wb->stage_per_batch &&
+			    hold_gap(p, prev->pg + 1, pgs[i]))
+				gap = d;
+		}
+		stage += gap;
+		b->e[b->nr].pg = pgs[i];
+		b->e[b->nr].stage = first + stage++;
+		b->e[b->nr].is_done = false;
+		b->take[b->nr].addr = pager_addr(p, pgs[i]);
+		b->take[b->nr].stage = b->e[b->nr].stage;
+		b->nr++;
+	}
+	b->nr_stage = stage;
+}
+
+static void unhold_batch(struct far_pager *p, const struct wb_batch *b)
+{
+	for (unsigned i = 1; i < b->nr; i++) {
+		far_pgno_t d = b->e[i].pg - b->e[i - 1].pg;
+
+		if (d > 1 && b->e[i].stage - b->e[i - 1].stage == d)
+			unhold(p, b->e[i - 1].pg + 1, b->e[i].pg);
+	}
+}
+
+/* --- publish ------------------------------------------------------------ */
+
+/* The page could not be taken out: it is resident as before. */
+static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
+		    const struct far_take *t)
+{
+	struct far_pager *p = wb->p;
+	far_word_t w = far_page_load(&p->words[e->pg]), to;
+
+	do {
+		to = word_with(w, FAR_PAGE_RESIDENT) &
+		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
+		if (t->was_opened)
+			to |= FAR_WORD_DIRTY;
+		if (t->res == -EBUSY)
+			to |= FAR_WORD_REF; /* not again at once */
+	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	wake_parked(p, w, e->pg);
+	if (t->res == -EBUSY)
+		FAR_COUNT(wb->stats, evict_pinned_pages);
+	if (w & FAR_WORD_DISCARD)
+		pager_discard(p, e->pg, 1);
+	e->is_done = true;
+}
+
+/* TAKING -> EVICTING: from here on faults find it in staging. */
+static far_word_t publish(struct far_evict_wb *wb, struct wb_entry *e,
+			  bool was_opened)
+{
+	struct far_pager *p = wb->p;
+	far_word_t w = far_page_load(&p->words[e->pg]), to;
+
+	do {
+		to = word_with(w, FAR_PAGE_EVICTING) & ~FAR_WORD_PARKED;
+		to = word_with_stage(to, e->stage);
+		if (was_opened)
+			to |= FAR_WORD_DIRTY;
+	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	wake_parked(p, w, e->pg);
+	return to;
+}
+
+/* A slot for the page: its own, a new one, or one of a resident page. */
+static uint64_t find_slot(struct far_evict_wb *wb, far_word_t w)
+{
+	struct far_pager *p = wb->p;
+	uint64_t slot = word_slot(w);
+	far_pgno_t top;
+
+	if (slot != FAR_SLOT_NONE)
+		return slot;
+	slot = far_slots_alloc(&p->slots);
+	if (slot != FAR_SLOT_NONE)
+		return slot;
+	/* Full: resident pages do not need theirs. */
+	top = atomic_load(&p->ranges.top);
+	for (far_pgno_t n = 0; n < top; n++) {
+		far_pgno_t pg = wb->steal < top ? wb->steal : 0;
+
+		wb->steal = pg + 1;
+		w = far_page_load(&p->words[pg]);
+		if (word_state(w) != FAR_PAGE_RESIDENT ||
+		    (w & FAR_WORD_IOBUSY) || word_slot(w) == FAR_SLOT_NONE)
+			continue;
+		if (far_page_cas(&p->words[pg], &w,
+				 word_with_slot(w, FAR_SLOT_NONE) |
+					 FAR_WORD_DIRTY))
+			return word_slot(w);
+	}
+	return FAR_SLOT_NONE;
+}
+
+/* Queues the write of a dirty page; false if that cannot be. */
+static bool prepare_write(struct far_evict_wb *wb, struct wb_entry *e,
+			  far_word_t w)
+{
+	struct far_pager *p = wb->p;
+	uint64_t slot = find_slot(wb, w);
+	far_word_t to;
+
+	if (slot == FAR_SLOT_NONE)
+		return false;
+	do {
+		if (word_state(w) != FAR_PAGE_EVICTING ||
+		    word_stage(w) != e->stage) { /* rescued already */
+			if (word_slot(w) != slot)
+				far_slots_put(&p->slots, slot);
+			e->kind = WB_CLEAN;
+			return true;
+		}
+		to = word_with_slot(w, slot) | FAR_WORD_IOBUSY;
+	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	memset(&e->io, 0, sizeof(e->io));
+	e->io.op = FAR_IO_WRITE;
+	e->io.off = slot << FAR_PAGE_SHIFT;
+	e->io.buf = space_stage_addr(&p->space, e->stage);
+	e->io.len = FAR_PAGE_SIZE;
+	e->kind = WB_WRITE;
+	return true;
+}
+
+/* --- settle ------------------------------------------------------------- */
+
+/* The write failed, or there is no slot: back to where it was. */
+static bool put_back(struct far_evict_wb *wb, struct wb_entry *e, far_word_t w)
+{
+	struct far_pager *p = wb->p;
+	far_word_t to;
+	int r;
+
+	do {
+		if (word_state(w) != FAR_PAGE_EVICTING ||
+		    word_stage(w) != e->stage)
+			return false;
+		to = word_with(w, FAR_PAGE_RESCUING);
+	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	r = space_untake(&p->space, pager_addr(p, e->pg), e->stage);
+	w = far_page_load(&p->words[e->pg]);
+	do {
+		to = word_with_stage(word_with(w, r < 0 ? FAR_PAGE_LOST
+							: FAR_PAGE_RESIDENT),
+				     0) |
+		     FAR_WORD_DIRTY;
+		to &= ~(FAR_WORD_PARKED | FAR_WORD_IOBUSY | FAR_WORD_DISCARD);
+	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	if (r < 0)
+		pager_lost(p, e->pg, r);
+	(void)far_uffd_wake(p->space.fd, pager_addr(p, e->pg), FAR_PAGE_SIZE);
+	if (w & FAR_WORD_DISCARD)
+		pager_discard(p, e->pg, 1);
+	return r == 0;
+}
+
+/* A fault is copying the page from staging right now: let it finish. */
+static far_word_t await_rescue(struct far_pager *p, const struct wb_entry *e)
+{
+	const struct timespec pause = {.tv_nsec = 20000};
+	far_word_t w = far_page_load(&p->words[e->pg]);
+
+	for (unsigned i = 0;
+	     word_state(w) == FAR_PAGE_RESCUING && word_stage(w) == e->stage;
+	     i++) {
+		if (i < 100)
+			(void)sched_yield();
+		else
+			(void)nanosleep(&pause, NULL);
+		w = far_page_load(&p->words[e->pg]);
+	}
+	return w;
+}
+
+/* EVICTING -> REMOTE or ABSENT; or, if a fault rescued it, tidy up.  True if
+ * the page left. */
+static bool settle(struct far_evict_wb *wb, struct wb_entry *e)
+{
+	struct far_pager *p = wb->p;
+	far_word_t w, to;
+	uint64_t freed;
+	bool left;
+
+	do {
+		w = await_rescue(p, e);
+		left = word_state(w) == FAR_PAGE_EVICTING &&
+		       word_stage(w) == e->stage;
+		freed = FAR_SLOT_NONE;
+		to = e->kind == WB_WRITE ? w & ~FAR_WORD_IOBUSY : w;
+		if (left) {
+			bool is_gone = e->kind == WB_ZERO ||
+				       (w & FAR_WORD_DISCARD) != 0;
+
+			to = word_with(to, is_gone ? FAR_PAGE_ABSENT
+						   : FAR_PAGE_REMOTE);
+			to = word_with_stage(to, 0) &
+			     ~(FAR_WORD_DIRTY | FAR_WORD_DISCARD);
+		}
+		if (word_state(to) == FAR_PAGE_ABSENT &&
+		    (left || e->kind == WB_WRITE)) {
+			freed = word_slot(to);
+			to = word_with_slot(to, FAR_SLOT_NONE);
+		}
+		if (to == w)
+			return false;
+	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	if (freed != FAR_SLOT_NONE)
+		far_slots_put(&p->slots, freed);
+	return left;
+}
+
+static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
+			 struct wb_entry *e)
+{
+	struct far_stat_shard *st = wb->stats;
+	struct far_pager *p = wb->p;
+
+	if (e->is_done)
+		return;
+	if (e->kind == WB_WRITE && e->io.res < 0) {
+		FAR_COUNT(st, write_errors);
+		wb->retry_ns = far_now_ns() + 10 * FAR_NS_PER_MS;
+		if (put_back(wb, e, far_page_load(&p->words[e->pg]))) {
+			b->nr_frames--; /* its frame is in use again */
+			far_evictor_page_in(p->evictor, e->pg);
+			return;
+		}
+	}
+	if (!settle(wb, e)) {
+		FAR_COUNT(st, evict_aborted_pages);
+		return;
+	}
+	FAR_COUNT(st, evicted_pages);
+	if (e->kind == WB_CLEAN)
+		FAR_COUNT(st, evicted_clean_pages);
+	if (e->kind == WB_ZERO)
+		FAR_COUNT(st, evicted_zero_pages);
+}
+
+/* --- the evictor's operations --------------------------------------------- */
+
+/* Submits what the queue takes; the rest waits for completions. */
+static void send(struct far_evict_wb *wb, struct wb_batch *b)
+{
+	while (b->nr_sent < b->nr_writes) {
+		unsigned nr = b->nr_writes - b->nr_sent;
+		struct far_io **io = &b->writes[b->nr_sent];
+		int n;
+
+		for (unsigned i = 0; i < nr; i++)
+			io[i]->next = i + 1 < nr ? io[i + 1] : NULL;
+		n = far_queue_submit(wb->q, io[0], nr);
+		if (n == -EAGAIN || n == 0)
+			return;
+		if (n < 0) { /* the first is refused for good */
+			io[0]->res = n;
+			b->io_left--;
+			n = 1;
+		}
+		b->nr_sent += (unsigned)n;
+	}
+}
+
+static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
+{
+	struct far_pager *p = wb->p;
+
+	b->nr_frames = b->nr_writes = b->nr_sent = 0;
+	for (unsigned i = 0; i < b->nr; i++) {
+		struct wb_entry *e = &b->e[i];
+		far_word_t w;
+
+		if (b->take[i].res < 0) {
+			untaken(wb, e, &b->take[i]);
+			continue;
+		}
+		b->nr_frames++;
+		far_evictor_page_out(p->evictor, e->pg);
+		w = publish(wb, e, b->take[i].was_opened);
+		if (!(w & FAR_WORD_DIRTY) && word_slot(w) != FAR_SLOT_NONE)
+			e->kind = WB_CLEAN;
+		else if (far_page_is_zero(
+				 space_stage_addr(&p->space, e->stage)))
+			e->kind = WB_ZERO;
+		else if (!prepare_write(wb, e, w)) {
+			e->kind = WB_WRITE; /* no room: fails when settled */
+			e->io.res = -ENOSPC;
+		} else if (e->kind == WB_WRITE) {
+			b->writes[b->nr_writes++] = &e->io;
+			FAR_COUNT_N(wb->stats, written_bytes, FAR_PAGE_SIZE);
+		}
+	}
+	b->io_left = b->nr_writes;
+}
+
+static unsigned host_begin(struct far_evict_host *h, unsigned worker,
+			   unsigned batch, far_pgno_t *pgs, unsigned nr)
+{
+	struct far_evict_wb *wb = &h->p->wb[worker];
+	struct wb_batch *b = &wb->batch[batch];
+	unsigned first = wb->stage_first + batch * wb->stage_per_batch;
+	uint64_t t0 = far_now_ns();
+
+	if (wb->retry_ns && t0 < wb->retry_ns)
+		return 0;
+	wb->retry_ns = 0;
+	sort_pages(pgs, nr);
+	claim_batch(wb, b, first, pgs, nr);
+	if (!b->nr)
+		return 0;
+	space_take(&h->p->space, b->take, b->nr, MAX_GAP);
+	unhold_batch(h->p, b);
+	publish_batch(wb, b);
+	send(wb, b);
+	FAR_COUNT(wb->stats, evict_batches);
+	FAR_COUNT_N(wb->stats, evict_busy_ns, far_now_ns() - t0);
+	return b->nr;
+}
+
+/* Which batch of ours @io belongs to. */
+static struct wb_batch *batch_of(struct far_evict_wb *wb,
+				 const struct far_io *io)
+{
+	for (unsigned i = 0; i < FAR_EVICT_BATCHES; i++) {
+		const char *lo = (const char *)&wb->batch[i].e[0];
+
+		if ((const char *)io >= lo &&
+		    (const char *)io < lo + sizeof(wb->batch[i].e))
+			return &wb->batch[i];
+	}
+	return NULL;
+}
+
+static void poll_queue(struct far_evict_wb *wb)
+{
+	struct far_io *done[64];
+	int n = far_queue_poll(wb->q, done, FAR_ARRAY_SIZE(done));
+
+	for (int i = 0; i < n; i++)
+		batch_of(wb, done[i])->io_left--;
+}
+
+static bool host_reap(struct far_evict_host *h, unsigned worker, unsigned batch,
+		      uint64_t wait_ns)
+{
+	struct far_evict_wb *wb = &h->p->wb[worker];
+	struct wb_batch *b = &wb->batch[batch];
+	uint64_t t0;
+
+	poll_queue(wb);
+	for (unsigned i = 0; i < FAR_EVICT_BATCHES; i++)
+		send(wb, &wb->batch[i]);
+	if (b->io_left && wait_ns) {
+		(void)far_queue_wait(wb->q, (int64_t)wait_ns);
+		poll_queue(wb);
+		send(wb, b);
+	}
+	if (b->io_left)
+		return false;
+	t0 = far_now_ns();
+	for (unsigned i = 0; i < b->nr; i++)
+		settle_entry(wb, b, &b->e[i]);
+	space_stage_clear(&h->p->space,
+			  wb->stage_first + batch * wb->stage_per_batch,
+			  b->nr_stage);
+	far_budget_put(&h->p->budget, b->nr_frames);
+	b->nr = 0;
+	FAR_COUNT_N(wb->stats, evict_busy_ns, far_now_ns() - t0);
+	return true;
+}
+
+/* In a shared budget, who holds less than its even part need not give. */
+static bool is_mine_to_give(const struct far_pager *p)
+{
+	const struct far_budget_shared *sh = p->budget.sh;
+	int64_t mine = atomic_load(&p->budget.me->used_pages);
+	unsigned members = 0, top = atomic_load(&sh->nr_members);
+
+	if (!p->budget.is_file)
+		return true;
+	for (unsigned i = 0; i < top; i++)
+		members += atomic_load(&sh->member[i].used_pages) > 0;
+	return mine >= (int64_t)atomic_load(&sh->limit_pages) /
+			       (int64_t)(members ? members : 1);
+}
+
+static uint64_t host_shortage(struct far_evict_host *h, uint64_t in_flight)
+{
+	struct far_pager *p = h->p;
+	int64_t low = pager_reserve_pages(p);
+	int64_t coming = far_budget_free(&p->budget) + (int64_t)in_flight;
+
+	if (!pager_is_armed(p))
+		return 0;
+	/* Begin at the reserve, go on to twice that while batches are out. */
+	if (coming >= (in_flight ? 2 * low : low) || !is_mine_to_give(p))
+		return 0;
+	return (uint64_t)(2 * low - coming);
+}
+
+static uint64_t host_local_pages(struct far_evict_host *h)
+{
+	return atomic_load(&h->p->budget.sh->limit_pages);
+}
+
+static far_pgno_t host_nr_pages(struct far_evict_host *h)
+{
+	return atomic_load(&h->p->ranges.top);
+}
+
+static void host_wait(struct far_evict_host *h, unsigned worker,
+		      uint64_t timeout_ns)
+{
+	struct far_budget *b = &h->p->budget;
+	uint32_t seen;
+
+	(void)worker;
+	seen = atomic_load(&b->sh->pressure);
+	atomic_fetch_add(&b->sh->sleepers, 1);
+	/* Pairs with far_budget_press(): asleep first, then a last look. */
+	if (!host_shortage(h, 0) || timeout_ns < 10 * FAR_NS_PER_MS)
+		far_budget_pressed(b, seen, timeout_ns);
+	atomic_fetch_sub(&b->sh->sleepers, 1);
+}
+
+static void host_kick(struct far_evict_host *h)
+{
+	far_budget_press(&h->p->budget);
+}
+
+static int host_thread_begin(struct far_evict_host *h, unsigned worker)
+{
+	struct far_pager *p = h->p;
+	struct far_evict_wb *wb = &p->wb[worker];
+	int r;
+
+	pager_thread_begin("far-evict", worker);
+	r = far_queue_open(p->be, 256, &wb->q);
+	if (r < 0)
+		far_log(&p->log, FAR_LOG_ERR,
+			"evictor %u cannot open a queue: %s", worker,
+			strerrordesc_np(-r));
+	return r;
+}
+
+static void host_thread_end(struct far_evict_host *h, unsigned worker)
+{
+	far_queue_close(h->p->wb[worker].q);
+	h->p->wb[worker].q = NULL;
+}
+
+static struct far_pager *pager_of(void *ctx)
+{
+	return ((struct far_evict_host *)ctx)->p;
+}
+
+static bool view_is_evictable(void *ctx, far_pgno_t pg)
+{
+	return is_claimable(far_page_load(&pager_of(ctx)->words[pg]));
+}
+
+static bool view_take_ref(void *ctx, far_pgno_t pg)
+{
+	_Atomic far_word_t *word = &pager_of(ctx)->words[pg];
+	far_word_t w = far_page_load(word);
+
+	while (w & FAR_WORD_REF)
+		if (far_page_cas(word, &w, w & ~FAR_WORD_REF))
+			return true;
+	return false;
+}
+
+static const struct far_evict_host_ops host_ops = {
+	.size = sizeof(struct far_evict_host_ops),
+	.shortage = host_shortage,
+	.local_pages = host_local_pages,
+	.nr_pages = host_nr_pages,
+	.begin = host_begin,
+	.reap = host_reap,
+	.wait = host_wait,
+	.kick = host_kick,
+	.thread_begin = host_thread_begin,
+	.thread_end = host_thread_end,
+	.thread_create = pager_thread,
+	.view = {.is_evictable = view_is_evictable, .take_ref = view_take_ref},
+};
+
+int writeback_init(struct far_pager *p)
+{
+	static const char *const names[] = {"clock", "fifo", "s3fifo"};
+	struct far_evictor_attr attr = {
+		.ops = &host_ops,
+		.policy = far_evict_policy_find(names[p->cfg.policy]),
+		.max_pages = p->max_pages,
+		.nr_threads = (unsigned)p->cfg.evictors,
+		.batch = (unsigned)p->cfg.batch,
+	};
+	unsigned per = 2 * (unsigned)p->cfg.batch;
+	void *mem;
+	int r;
+
+	r = far_near_map(sizeof(*p->wb) * p->cfg.evictors +
+				 sizeof(*p->evict_host),
+			 &mem);
+	if (r < 0)
+		return r;
+	p->wb = mem;
+	p->evict_host = (void *)&p->wb[p->cfg.evictors];
+	p->evict_host->p = p;
+	attr.host = p->evict_host;
+	for (unsigned i = 0; i < p->cfg.evictors; i++) {
+		p->wb[i].p = p;
+		p->wb[i].index = i;
+		p->wb[i].stats = pager_shard_evictor(p, i);
+		p->wb[i].stage_per_batch = per;
+		p->wb[i].stage_first = i * per * FAR_EVICT_BATCHES;
+	}
+	r = far_evictor_create(&attr, &p->evictor);
+	if (r < 0)
+		writeback_fini(p);
+	return r;
+}
+
+void writeback_fini(struct far_pager *p)
+{
+	far_evictor_destroy(p->evictor);
+	p->evictor = NULL;
+	if (p->wb)
+		far_near_unmap(p->wb, sizeof(*p->wb) * p->cfg.evictors +
+					      sizeof(*p->evict_host));
+	p->wb = NULL;
+	p->evict_host = NULL;
+}
+
+/* --- flush ---------------------------------------------------------------- */
+
+/* A dirty page becomes a clean one whose write is under way. */
+static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
+{
+	far_word_t w = far_page_load(&p->words[pg]), to;
+	char *addr = pager_addr(p, pg);
+	uint64_t slot;
+
+	do {
+		if (word_state(w) != FAR_PAGE_RESIDENT ||
+		    !(w & FAR_WORD_DIRTY) || (w & FAR_WORD_IOBUSY))
+			return false;
+	} while (!far_page_cas(&p->words[pg], &w,
+			       word_with(w, FAR_PAGE_TAKING)));
+	slot = word_slot(w);
+	if (far_uffd_protect(p->space.fd, addr, FAR_PAGE_SIZE, true) < 0)
+		io->res = -EIO;
+	far_page_copy(io->buf, addr);
+	if (slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
+		slot = far_slots_alloc(&p->slots);
+	w = far_page_load(&p->words[pg]);
+	do {
+		to = word_with(w, FAR_PAGE_RESIDENT) &
+		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
+		if (slot != FAR_SLOT_NONE && io->res == 0)
+			to = (word_with_slot(to, slot) | FAR_WORD_IOBUSY) &
+			     ~FAR_WORD_DIRTY;
+	} while (!far_page_cas(&p->words[pg], &w, to));
+	wake_parked(p, w, pg);
+	if (w & FAR_WORD_DISCARD)
+		pager_discard(p, pg, 1);
+	if (slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
+		io->res = -ENOSPC;
+	io->off = slot << FAR_PAGE_SHIFT;
+	return slot != FAR_SLOT_NONE && io->res == 0;
+}
+
+static void flush_end(struct far_pager *p, far_pgno_t pg, int res)
+{
+	far_word_t w = far_page_load(&p->words[pg]), to;
+
+	do {
+		to = w & ~FAR_WORD_IOBUSY;
+		if (res < 0 && word_state(w) != FAR_PAGE_ABSENT)
+			to |= FAR_WORD_DIRTY;
+		if (word_state(w) == FAR_PAGE_ABSENT)
+			to = word_with_slot(to, FAR_SLOT_NONE);
+	} while (!far_page_cas(&p->words[pg], &w, to));
+	if (word_state(w) == FAR_PAGE_ABSENT && word_slot(w) != FAR_SLOT_NONE)
+		far_slots_put(&p->slots, word_slot(w));
+}
+
+/* Somebody else is writing the page at this moment: let it finish. */
+static void await_settled(struct far_pager *p, far_pgno_t pg)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+
+	for (;;) {
+		far_word_t w = far_page_load(&p->words[pg]);
+		enum far_page_state s = word_state(w);
+
+		if (s != FAR_PAGE_TAKING && s != FAR_PAGE_EVICTING &&
+		    s != FAR_PAGE_RESCUING && !(w & FAR_WORD_IOBUSY))
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+static int flush_one(struct far_pager *p, struct far_queue *q, far_pgno_t pg,
+		     struct far_io *io, struct far_stat_shard *stats)
+{
+	struct far_io *done;
+	int n;
+
+	await_settled(p, pg);
+	if (!flush_begin(p, pg, io))
+		return io->res;
+	io->next = NULL;
+	n = far_queue_submit(q, io, 1);
+	if (n == 1) {
+		FAR_COUNT_N(stats, written_bytes, FAR_PAGE_SIZE);
+		while ((n = far_queue_poll(q, &done, 1)) == 0)
+			(void)far_queue_wait(q, -1);
+	}
+	if (n < 0)
+		io->res = n;
+	flush_end(p, pg, io->res);
+	return io->res;
+}
+
+int writeback_flush(struct far_pager *p, struct far_queue *q,
+		    struct far_stat_shard *stats, far_pgno_t start,
+		    far_pgno_t nr)
+{
+	void *buf;
+	int r, first = 0;
+
+	r = far_near_map(FAR_PAGE_SIZE, &buf);
+	if (r < 0)
+		return r;
+	for (far_pgno_t pg = start; pg < start + nr; pg++) {
+		struct far_io io = {
+			.op = FAR_IO_WRITE, .buf = buf, .len = FAR_PAGE_SIZE};
+
+		r = flush_one(p, q, pg, &io, stats);
+		if (r < 0 && !first)
+			first = r;
+	}
+	far_near_unmap(buf, FAR_PAGE_SIZE);
+	return first;
+}
