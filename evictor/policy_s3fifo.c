@@ -24,6 +24,8 @@
  * - A page of the small queue that may not leave although it was not picked is
  *   pinned, hence in use, and moves to the main queue.  Otherwise more pinned
  *   pages than one pick looks at could keep all picks busy on the small queue.
+ *   For the same reason the small queue is looked at by turns when a whole
+ *   round of the main queue gave nothing, although it is below its tenth.
  *
  * Invariants: a page is on exactly one queue from page_in() to page_out().
  * nr_picked is the number of PICKED pages on the small queue.  One pick sees a
@@ -50,6 +52,7 @@ struct far_policy {
 	struct page_list small;
 	struct page_list main;
 	uint32_t nr_picked; /* PICKED pages on the small queue */
+	uint32_t nr_dry;    /* looks at the main queue since its last victim */
 	far_pgno_t max_pages;
 	uint64_t nr_ghosts;   /* ghosts made, ever */
 	uint64_t local_pages; /* as last told to pick() */
@@ -180,12 +183,24 @@ static bool main_visit(struct far_policy *p, const struct far_policy_view *view,
 {
 	far_pgno_t pg = page_list_rotate(p->links, &p->main);
 
+	if (p->nr_dry < p->main.nr)
+		p->nr_dry++;
 	if (!policy_is_evictable(view, pg))
 		return false;
 	if (view->take_ref(view->ctx, pg))
 		return false;
+	p->nr_dry = 0;
 	*ret_pg = pg;
 	return true;
+}
+
+/* Is it the small queue's turn?  It is if it is above @target. */
+static bool is_small_turn(const struct far_policy *p, uint64_t target,
+			  uint64_t turn)
+{
+	if (p->small.nr - p->nr_picked >= target)
+		return true;
+	return p->nr_dry >= p->main.nr && turn % 2 == 0;
 }
 
 static unsigned s3fifo_pick(struct far_policy *p,
@@ -200,9 +215,8 @@ static unsigned s3fifo_pick(struct far_policy *p,
 
 	p->local_pages = local_pages;
 	for (; visits && nr < max && (small_left || main_left); visits--) {
-		bool is_big = p->small.nr - p->nr_picked >= target;
-
-		if (small_left && (is_big || !main_left)) {
+		if (small_left &&
+		    (!main_left || is_small_turn(p, target, visits))) {
 			small_left--;
 			nr += small_visit(p, view, &ret_pg[nr]);
 		} else {
