@@ -14,12 +14,19 @@
 #include "libfar/pager/preload.h"
 #include "libfar/preload/je.h"
 
-/* far_map() reserves room in the backend: ask rarely, for much. */
-#define CHUNK_SIZE ((size_t)64 << 20)
+/*
+ * Chunks grow with what is there already: the pager counts what is mapped
+ * against the limit until it intercepts, and most processes stay small.
+ */
+#define CHUNK_SHARE 4
+#define CHUNK_MIN ((size_t)2 << 20)
+#define CHUNK_MAX ((size_t)64 << 20)
 #define CHUNK_ALIGN ((size_t)2 << 20) /* a huge page */
 #define NR_CHUNKS 64
 /* A shorter rest of a chunk is not worth a place in the table. */
 #define CHUNK_REST_MIN ((size_t)64 << 10)
+/* No address space holds more: not our limit, not worth a message. */
+#define SIZE_ABSURD ((size_t)1 << 47)
 
 /** struct chunk - what is left of a piece of far memory */
 struct chunk {
@@ -29,6 +36,7 @@ struct chunk {
 
 static pthread_mutex_t chunk_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chunk chunks[NR_CHUNKS]; /* under chunk_lock */
+static size_t mapped;		       /* likewise: bytes got so far */
 
 static struct far_pager *the_pager; /* written before hooks are in place */
 static extent_hooks_t *near_hooks;  /* jemalloc's own, likewise */
@@ -103,10 +111,19 @@ static uintptr_t take_locked(uintptr_t fixed, size_t size, size_t align)
 	return at;
 }
 
+static size_t chunk_size(void)
+{
+	size_t len = far_round_up(mapped / CHUNK_SHARE, CHUNK_ALIGN);
+
+	if (len < CHUNK_MIN)
+		return CHUNK_MIN;
+	return len < CHUNK_MAX ? len : CHUNK_MAX;
+}
+
 /* From a whole new chunk, or if there is no room for that from just enough. */
 static int take_new_locked(size_t size, size_t align, uintptr_t *ret_at)
 {
-	size_t len = size < CHUNK_SIZE ? CHUNK_SIZE : size;
+	size_t len = far_max_u64(size, chunk_size());
 	void *addr;
 	int err;
 
@@ -119,6 +136,7 @@ static int take_new_locked(size_t size, size_t align, uintptr_t *ret_at)
 	}
 	if (err)
 		return err;
+	mapped += len;
 	*ret_at = (uintptr_t)addr;
 	chunk_keep(*ret_at + size, *ret_at + len);
 	return 0;
@@ -139,7 +157,7 @@ static void *hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 	if (!at && !new_addr)
 		err = take_new_locked(size, align, &at);
 	pthread_mutex_unlock(&chunk_lock);
-	if (err)
+	if (err && size < SIZE_ABSURD)
 		complain(err, size);
 	far_near_leave();
 	errno = saved;
@@ -271,7 +289,7 @@ int far_extent_setup(struct far_pager *pager, unsigned ind)
 {
 	extent_hooks_t *mine = &far_hooks;
 	size_t old_len = sizeof(near_hooks);
-	size_t grow = CHUNK_SIZE;
+	size_t grow = CHUNK_MAX;
 	char name[64];
 	int err;
 

@@ -62,11 +62,16 @@ static void *realloc_window(void *ptr, size_t size)
 
 void *realloc(void *ptr, size_t size)
 {
+	void *new;
+
 	if (!may_far())
 		return far_near_realloc(ptr, size);
 	if (far_window_owns(ptr))
 		return realloc_window(ptr, size);
-	return far_je_realloc(ptr, size);
+	new = far_je_realloc(ptr, size);
+	if (FAR_UNLIKELY(!new) && size)
+		errno = ENOMEM; /* jemalloc 5.3.0 forgets it here */
+	return new;
 }
 
 void *reallocarray(void *ptr, size_t nmemb, size_t size)

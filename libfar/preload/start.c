@@ -37,7 +37,8 @@ static pthread_once_t once_pager = PTHREAD_ONCE_INIT;
 static unsigned arenas[MAX_FAR_ARENAS]; /* this and the next: once_pager */
 static unsigned nr_arenas;
 static _Atomic unsigned next_arena;
-static size_t bind_mib[2]; /* of "thread.arena" */
+static size_t bind_mib[2];	    /* of "thread.arena" */
+static struct far_pager *the_pager; /* likewise once_pager */
 
 /*
  * The order of the fork handlers.  "Last" is registered before jemalloc's,
@@ -171,18 +172,23 @@ static int create_arenas(struct far_pager *pager)
 	return -far_je_mallctlnametomib("thread.arena", bind_mib, &miblen);
 }
 
+static void leave_figures(void)
+{
+	far_preload_exit(the_pager);
+}
+
 /* Stage two: as soon as there is an environment. */
 static void start_pager(void)
 {
-	struct far_pager *pager;
 	int err;
 
 	far_mode |= FAR_MODE_START;
 	check_uffd();
-	open_pager(&pager);
-	err = create_arenas(pager);
+	open_pager(&the_pager);
+	err = create_arenas(the_pager);
 	if (err)
 		refuse(EXIT_OS, "jemalloc arenas", err);
+	(void)atexit(leave_figures); /* figures are a courtesy */
 	far_mode &= ~(uint32_t)FAR_MODE_START;
 }
 
