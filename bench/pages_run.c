@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* bench-pages: the patterns, and the threads that run them. */
+#include "bench/pages.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/lib/content.h"
+
+#define ITEM_WORDS 8 /* an item of the zipf pattern is 64 bytes */
+#define ITEMS_PER_PAGE (BENCH_CONTENT_WORDS / ITEM_WORDS)
+#define ZIPF_WRITE_PERCENT 5
+
+struct pages_worker {
+	pthread_t thread;
+	unsigned id;
+	const struct pages_work *work;
+	struct bench_rng rng;
+	uint64_t cursor; /* of seq: page within the own part */
+	uint64_t start_ns, end_ns;
+	uint64_t nr_ops, nr_modified, nr_bad;
+	struct bench_lat lat;
+} FAR_CACHE_ALIGNED;
+
+static void next_seq(struct pages_worker *w, struct pages_target *ret_target)
+{
+	const struct pages_work *k = w->work;
+	uint64_t part = k->nr_pages / k->nr_threads;
+
+	ret_target->pg = part * w->id + w->cursor;
+	w->cursor = (w->cursor + 1) % part;
+}
+
+static bool access_page(struct pages_worker *w, const struct pages_target *t)
+{
+	return bench_page_sum_ok(bench_page(w->work->base, t->pg),
+				 w->work->seed, t->pg);
+}
+
+static void next_random(struct pages_worker *w, struct pages_target *ret_target)
+{
+	ret_target->pg = bench_rng_below(&w->rng, w->work->nr_pages);
+	ret_target->word =
+		BENCH_FIRST_WORD +
+		(unsigned)bench_rng_below(&w->rng, BENCH_CONTENT_WORDS);
+}
+
+static bool access_read(struct pages_worker *w, const struct pages_target *t)
+{
+	return bench_word_ok(bench_page(w->work->base, t->pg), w->work->seed,
+			     t->pg, t->word);
+}
+
+static bool access_rmw(struct pages_worker *w, const struct pages_target *t)
+{
+	w->nr_modified++;
+	return bench_word_modify(bench_page(w->work->base, t->pg),
+				 w->work->seed, t->pg, t->word);
+}
+
+static void next_zipf(struct pages_worker *w, struct pages_target *ret_target)
+{
+	uint64_t item = bench_zipf_item(w->work->zipf, &w->rng);
+
+	ret_target->pg = item / ITEMS_PER_PAGE;
+	ret_target->word = BENCH_FIRST_WORD +
+			   (unsigned)(item % ITEMS_PER_PAGE) * ITEM_WORDS;
+	ret_target->is_write =
+		bench_rng_below(&w->rng, 100) < ZIPF_WRITE_PERCENT;
+}
+
+static bool access_item(struct pages_worker *w, const struct pages_target *t)
+{
+	_Atomic uint64_t *page = bench_page(w->work->base, t->pg);
+	bool is_good = true;
+	unsigned i;
+
+	if (t->is_write)
+		return access_rmw(w, t);
+	for (i = 0; i < ITEM_WORDS; i++)
+		is_good &=
+			bench_word_ok(page, w->work->seed, t->pg, t->word + i);
+	return is_good;
+}
+
+static const struct pages_pattern patterns[] = {
+	{"seq", "read every word of the next page", next_seq, access_page},
+	{"rand_read", "read 8 bytes in a random page", next_random,
+	 access_read},
+	{"rand_rmw", "modify 8 bytes in a random page", next_random,
+	 access_rmw},
+	{"zipf", "64-byte items, zipfian 0.99, 95 % reads", next_zipf,
+	 access_item},
+	{NULL, NULL, NULL, NULL},
+};
+
+const struct pages_pattern *pages_patterns(void)
+{
+	return patterns;
+}
+
+static void *worker_main(void *arg)
+{
+	struct pages_worker *w = arg;
+	const struct pages_work *k = w->work;
+	uint64_t quota =
+		k->duration_ns ? UINT64_MAX : k->nr_ops / k->nr_threads;
+	uint64_t deadline, now;
+
+	w->start_ns = now = far_now_ns();
+	deadline = k->duration_ns ? now + k->duration_ns : UINT64_MAX;
+	while (w->nr_ops < quota && now < deadline) {
+		struct pages_target t = {0};
+		uint64_t before;
+
+		k->pattern->next(w, &t);
+		before = far_now_ns();
+		if (!k->pattern->access(w, &t))
+			w->nr_bad++;
+		now = far_now_ns();
+		bench_lat_add(&w->lat, now - before);
+		w->nr_ops++;
+	}
+	w->end_ns = now;
+	return NULL;
+}
+
+int pages_team_init(struct pages_team *team, unsigned nr, uint64_t seed)
+{
+	unsigned i;
+
+	team->nr = 0;
+	team->workers =
+		aligned_alloc(FAR_CACHE_LINE, nr * sizeof(*team->workers));
+	if (!team->workers)
+		return -ENOMEM;
+	memset(team->workers, 0, nr * sizeof(*team->workers));
+	team->nr = nr;
+	for (i = 0; i < nr; i++) {
+		team->workers[i].id = i;
+		bench_rng_init(&team->workers[i].rng, seed + i);
+	}
+	return 0;
+}
+
+void pages_team_fini(struct pages_team *team)
+{
+	free(team->workers);
+	memset(team, 0, sizeof(*team));
+}
+
+static void collect(const struct pages_team *team, unsigned nr,
+		    struct pages_outcome *ret_outcome)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+	unsigned i;
+
+	memset(ret_outcome, 0, sizeof(*ret_outcome));
+	bench_lat_init(&ret_outcome->lat);
+	for (i = 0; i < nr; i++) {
+		const struct pages_worker *w = &team->workers[i];
+
+		ret_outcome->nr_ops += w->nr_ops;
+		ret_outcome->nr_modified += w->nr_modified;
+		ret_outcome->nr_bad += w->nr_bad;
+		bench_lat_merge(&ret_outcome->lat, &w->lat);
+		start = far_min_u64(start, w->start_ns);
+		end = far_max_u64(end, w->end_ns);
+	}
+	ret_outcome->elapsed_ns = nr ? end - start : 0;
+}
+
+int pages_run(struct pages_team *team, const struct pages_work *work,
+	      struct pages_outcome *ret_outcome)
+{
+	unsigned i, nr;
+	int err = 0;
+
+	for (nr = 0; nr < team->nr; nr++) {
+		struct pages_worker *w = &team->workers[nr];
+
+		w->work = work;
+		w->nr_ops = w->nr_modified = w->nr_bad = 0;
+		bench_lat_init(&w->lat);
+		err = -pthread_create(&w->thread, NULL, worker_main, w);
+		if (err)
+			break;
+	}
+	for (i = 0; i < nr; i++)
+		(void)pthread_join(team->workers[i].thread, NULL);
+	collect(team, nr, ret_outcome);
+	return err;
+}
