@@ -124,7 +124,7 @@ static int open_export(struct pool_session *s, const struct wire_hello *hello)
 {
 	if (hello->attach == WIRE_ATTACH)
 		return pool_export_attach(s->store, hello->token, &s->ex);
-	return pool_export_create(s->store, &s->ex);
+	return pool_export_create(s->store, hello->limit, &s->ex);
 }
 
 static const char *refusal(int err)
@@ -144,7 +144,6 @@ static const char *refusal(int err)
 static void do_hello(struct pool_session *s, const struct wire_msg *req)
 {
 	const struct wire_hello *hello = &req->hello;
-	struct pool_store_usage usage;
 	struct wire_msg msg;
 	int err;
 
@@ -166,13 +165,12 @@ static void do_hello(struct pool_session *s, const struct wire_msg *req)
 		return;
 	}
 	memcpy(s->tenant, hello->tenant, sizeof(s->tenant));
-	pool_store_usage(s->store, &usage);
 	make_reply(req, 0, &msg);
 	msg.welcome.version = WIRE_VERSION;
 	msg.welcome.max_len = WIRE_MAX_LEN;
 	msg.welcome.max_depth = WIRE_MAX_DEPTH;
 	msg.welcome.session = s->id;
-	msg.welcome.capacity = usage.size;
+	msg.welcome.capacity = pool_export_capacity(s->ex);
 	memcpy(msg.welcome.token, pool_export_token(s->ex), WIRE_TOKEN_LEN);
 	send_msg(s, &msg);
 }

@@ -63,9 +63,11 @@ uint64_t pool_store_expire(struct pool_store *store, uint64_t now_ns);
 
 /**
  * pool_export_create() - an empty export; release with pool_export_put()
+ * @limit: bytes it may reserve; 0, or more than the pool, is all of the pool
+ *
  * Return: 0; -ENOMEM; -ENFILE max_exports; what random() said.
  */
-int pool_export_create(struct pool_store *store,
+int pool_export_create(struct pool_store *store, uint64_t limit,
 		       struct pool_export **ret_export);
 
 /**
@@ -78,6 +80,9 @@ int pool_export_attach(struct pool_store *store, const uint8_t *token,
 
 /** pool_export_put() - the last holder frees the export; NULL is fine */
 void pool_export_put(struct pool_export *ex);
+
+/** pool_export_capacity() - bytes; no offset lies beyond */
+uint64_t pool_export_capacity(const struct pool_export *ex);
 
 /** pool_export_token() - POOL_TOKEN_LEN bytes, as long as the export lives */
 const uint8_t *pool_export_token(const struct pool_export *ex);

@@ -7,7 +7,7 @@
 
 #include "libfar/base/crc32c.h"
 
-#define HELLO_LEN (2 + 2 + 4 + 4 + WIRE_TOKEN_LEN + WIRE_TENANT_MAX)
+#define HELLO_LEN (2 + 2 + 4 + 4 + 8 + WIRE_TOKEN_LEN + WIRE_TENANT_MAX)
 #define WELCOME_LEN (2 + 2 + 4 + 4 + 4 + 8 + 8 + WIRE_TOKEN_LEN)
 #define USAGE_LEN (6 * 8)
 #define ERRNO_MAX 4095
@@ -136,6 +136,7 @@ static uint8_t *encode_hello(const struct wire_hello *h, uint8_t *p)
 	p = put16(p, h->max_version);
 	p = put32(p, h->features);
 	p = put32(p, h->attach);
+	p = put64(p, h->limit);
 	p = put_bytes(p, h->token, WIRE_TOKEN_LEN);
 	return put_bytes(p, h->tenant, WIRE_TENANT_MAX);
 }
@@ -288,8 +289,9 @@ static int decode_hello(const uint8_t *p, struct wire_hello *h)
 	h->max_version = get16(p + 2);
 	h->features = get32(p + 4);
 	h->attach = get32(p + 8);
-	memcpy(h->token, p + 12, WIRE_TOKEN_LEN);
-	memcpy(h->tenant, p + 12 + WIRE_TOKEN_LEN, WIRE_TENANT_MAX);
+	h->limit = get64(p + 12);
+	memcpy(h->token, p + 20, WIRE_TOKEN_LEN);
+	memcpy(h->tenant, p + 20 + WIRE_TOKEN_LEN, WIRE_TENANT_MAX);
 	for (i = 0; is_printable((uint8_t)h->tenant[i]); i++)
 		if (i == WIRE_TENANT_MAX - 1)
 			return -EPROTO; /* no NUL */

@@ -38,9 +38,9 @@
  * child attaches to the clone its parent made.  The export is gone when its
  * last connection is.  Tokens are secrets of 128 random bits.
  *
- * Requests of one connection take effect in order.  A frame that cannot be
- * decoded ends the connection, after an ERROR frame.  A payload of READ or
- * WRITE with a wrong checksum ends only that request, with -EBADMSG.
+ * Requests of one connection take effect, and are answered, in order.  A frame
+ *that cannot be decoded ends the connection, after an ERROR frame.  A payload
+ *of READ or WRITE with a wrong checksum ends only that request, with -EBADMSG.
  *
  * The magic, the version and the ERROR message stay where they are in later
  * versions.  Who meets a version it does not speak says so in an ERROR frame
@@ -88,6 +88,7 @@ struct wire_hello {
 	uint16_t min_version, max_version; /* spoken by the client */
 	uint32_t features; /* none are defined; unknown ones are ignored */
 	uint32_t attach;   /* enum wire_attach */
+	uint64_t limit;	   /* bytes a new export may reserve; 0: no limit */
 	uint8_t token[WIRE_TOKEN_LEN]; /* zeros for WIRE_NEW_EXPORT */
 	char tenant[WIRE_TENANT_MAX];  /* printable ASCII, NUL-padded */
 };
