@@ -346,6 +346,9 @@ void far_store_usage(struct far_store *st, struct far_backend_usage *ret)
 	ret->stored_bytes =
 		atomic_load_explicit(&st->written_pages, memory_order_relaxed)
 		<< FAR_PAGE_SHIFT;
+	ret->used_bytes =
+		atomic_load_explicit(&st->occupied_pages, memory_order_relaxed)
+		<< FAR_PAGE_SHIFT;
 }
 
 int far_store_size(const struct far_spec *spec, uint64_t def, uint64_t min,
