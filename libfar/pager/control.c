@@ -479,7 +479,7 @@ static unsigned choose_monitors(const struct far_pager *p)
 
 	if (p->cfg.monitors)
 		return (unsigned)p->cfg.monitors;
-	return n < 2 ? 1 : n < 4 ? (unsigned)n : 4;
+	return n < 4 ? 1 : (unsigned)far_min_u64((uint64_t)n / 4, 4);
 }
 
 static int open_parts(struct far_pager *p)
