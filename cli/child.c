@@ -165,13 +165,17 @@ static bool reap(const struct child *c, int *ret_status)
 	return ended;
 }
 
-int child_wait(struct child *c, int tick_ms, void (*tick)(void *ctx), void *ctx)
+int child_wait(struct child *c, int tick_ms, int wake_fd,
+	       void (*tick)(void *ctx), void *ctx)
 {
-	struct pollfd p = {.fd = c->signal_fd, .events = POLLIN};
+	struct pollfd p[2] = {
+		{.fd = c->signal_fd, .events = POLLIN},
+		{.fd = wake_fd, .events = POLLIN}, /* -1 is passed over */
+	};
 	int status = 0, n;
 
 	for (;;) {
-		n = poll(&p, 1, tick ? tick_ms : -1);
+		n = poll(p, FAR_ARRAY_SIZE(p), tick ? tick_ms : -1);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		read_signals(c);

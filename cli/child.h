@@ -38,11 +38,12 @@ int child_exec(struct child *c);
 
 /**
  * child_wait() - pass signals on until the child ends
- * @tick: called every @tick_ms; NULL for none
+ * @tick: called every @tick_ms, and when @wake_fd is readable (-1 for none);
+ *	NULL for neither
  *
  * Return: its exit status, 128 + signal if one ended it; -errno.
  */
-int child_wait(struct child *c, int tick_ms, void (*tick)(void *ctx),
-	       void *ctx);
+int child_wait(struct child *c, int tick_ms, int wake_fd,
+	       void (*tick)(void *ctx), void *ctx);
 
 #endif

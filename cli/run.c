@@ -265,8 +265,8 @@ static int run_program(struct run *r, char **argv)
 	err = child_exec(&c);
 	if (err < 0)
 		return exec_failed(r, err);
-	status = child_wait(&c, SAMPLE_MS, r->stats_path ? take_samples : NULL,
-			    r);
+	status = child_wait(&c, SAMPLE_MS, r->samples.watch_fd,
+			    r->stats_path ? take_samples : NULL, r);
 	if (status < 0) {
 		cli_error("run: cannot wait for %s: %s; fix: none, please "
 			  "report it",
@@ -279,7 +279,7 @@ static int run_program(struct run *r, char **argv)
 }
 
 /* The statistics file is made now: an hour later is too late to fail. */
-static int check_stats_path(const struct run *r)
+static int check_stats_path(struct run *r)
 {
 	FILE *f;
 
@@ -293,6 +293,7 @@ static int check_stats_path(const struct run *r)
 		return CLI_USAGE;
 	}
 	(void)fclose(f);
+	samples_init(&r->samples);
 	/* Processes that leave their parents stay below us, and are seen. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return 0;
@@ -347,6 +348,8 @@ static int run_run(const struct cli_verb *verb, int argc, char **argv)
 	struct run *r = calloc(1, sizeof(*r));
 	int status = CLI_OS;
 
+	if (r)
+		r->samples.watch_fd = -1;
 	if (r)
 		r->conf = open_memstream(&r->conf_text, &r->conf_len);
 	if (!r || !r->conf) {

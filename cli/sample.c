@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/statpage.h"
+#include "libfar/base/process.h"
 
 #define MAX_DEPTH 64
 
@@ -45,80 +49,168 @@ static bool descends_from(pid_t pid, pid_t root)
 	return false;
 }
 
-static bool same_process(const struct far_stat_page *a,
-			 const struct far_stat_page *b)
+static bool is_live(const struct sample *p)
 {
-	return a->pid == b->pid && a->start_ticks == b->start_ticks;
+	uint64_t start;
+
+	return far_process_start(p->id.pid, &start) == 0 &&
+	       start == p->start_ticks;
 }
 
-static struct far_stat_page *find(const struct samples *s,
-				  const struct far_stat_page *like)
+static bool is_known(const struct samples *s, struct statpage_id id,
+		     uint64_t start)
 {
 	size_t i;
 
 	for (i = 0; i < s->nr; i++)
-		if (same_process(&s->pages[i], like))
-			return &s->pages[i];
-	return NULL;
+		if (s->list[i].id.pid == id.pid &&
+		    s->list[i].id.serial == id.serial &&
+		    s->list[i].start_ticks == start)
+			return true;
+	return false;
 }
 
-static struct far_stat_page *grow(struct samples *s)
+static struct sample *grow(struct samples *s)
 {
-	struct far_stat_page *more;
 	size_t cap = s->cap ? 2 * s->cap : 16;
+	struct sample *more;
 
 	if (s->nr < s->cap)
-		return &s->pages[s->nr++];
+		return &s->list[s->nr++];
 	if (s->cap >= SAMPLES_MAX)
 		return NULL;
-	more = realloc(s->pages, cap * sizeof(*more));
+	more = realloc(s->list, cap * sizeof(*more));
 	if (!more)
 		return NULL;
-	s->pages = more;
+	s->list = more;
 	s->cap = cap;
-	return &s->pages[s->nr++];
+	return &s->list[s->nr++];
+}
+
+/* Opens page @id if it is new and its process is below @root. */
+static void consider(struct samples *s, struct statpage_id id, pid_t root)
+{
+	struct sample *p;
+	uint64_t start;
+	int fd;
+
+	if (far_process_start(id.pid, &start) < 0 || is_known(s, id, start) ||
+	    !descends_from(id.pid, root))
+		return;
+	fd = statpage_open(id);
+	p = fd < 0 ? NULL : grow(s);
+	if (!p) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	memset(p, 0, sizeof(*p));
+	p->id = id;
+	p->start_ticks = start;
+	p->fd = fd;
+}
+
+/*
+ * A program that replaces itself keeps its pid and start time but begins a
+ * new page: the one that was opened is then removed, the new one is opened.
+ */
+static void follow(struct sample *p)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(p->fd, &st) < 0 || st.st_nlink > 0)
+		return;
+	fd = statpage_open(p->id);
+	if (fd < 0)
+		return;
+	(void)close(p->fd);
+	p->fd = fd;
+}
+
+static void refresh(struct sample *p)
+{
+	bool lives = is_live(p);
+	struct far_stat_page page;
+
+	if (lives)
+		follow(p);
+	/* Dead or alive was asked first: a dead one has written its last. */
+	if (statpage_read_fd(p->fd, p->id.pid, &page) == 0 &&
+	    page.start_ticks == p->start_ticks) {
+		p->page = page;
+		p->has_page = true;
+	}
+	if (!lives) {
+		(void)close(p->fd);
+		p->fd = -1;
+	}
+}
+
+void samples_init(struct samples *s)
+{
+	char dir[PATH_MAX];
+
+	memset(s, 0, sizeof(*s));
+	s->watch_fd = -1;
+	if (far_runtime_subdir("stat", dir, sizeof(dir)) < 0)
+		return; /* then there are no pages either */
+	s->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (s->watch_fd >= 0)
+		(void)inotify_add_watch(s->watch_fd, dir, IN_CREATE);
 }
 
 void samples_take(struct samples *s, pid_t root)
 {
-	struct far_stat_page page, *known;
-	pid_t *pids = NULL;
-	int nr = statpage_list(&pids), i;
+	char events[4096];
+	struct statpage_id *ids = NULL;
+	size_t i;
+	int nr, k;
 
-	for (i = 0; i < nr; i++) {
-		if (statpage_read(pids[i], &page) < 0)
-			continue;
-		known = find(s, &page);
-		if (!known && statpage_is_live(&page) &&
-		    descends_from(pids[i], root))
-			known = grow(s);
-		if (known)
-			*known = page;
-	}
+	while (s->watch_fd >= 0 &&
+	       read(s->watch_fd, events, sizeof(events)) > 0)
+		; /* which one it was is seen below */
+	nr = statpage_list(0, &ids);
+	for (k = 0; k < nr; k++)
+		consider(s, ids[k], root);
 	if (nr >= 0)
-		free(pids);
+		free(ids);
+	for (i = 0; i < s->nr; i++)
+		if (s->list[i].fd >= 0)
+			refresh(&s->list[i]);
+}
+
+/* Counts those that were written, for the commas. */
+static int write_process(FILE *f, const struct sample *p, unsigned *nr)
+{
+	char *text;
+	int err;
+
+	if (!p->has_page)
+		return 0;
+	err = statpage_json(&p->page, &text);
+	if (err < 0)
+		return err;
+	(void)fprintf(f, "%s%s", (*nr)++ ? "," : "", text);
+	free(text);
+	return 0;
 }
 
 int samples_write(const struct samples *s, int exit_status, const char *path)
 {
 	FILE *f = fopen(path, "we");
+	unsigned nr = 0;
 	size_t i;
 	int err = 0;
 
 	if (!f)
 		return -errno;
 	(void)fprintf(f,
-		      "{\"schema\":\"far.run/1\",\"exit\":%d,\"processes\":[",
+		      "{\"schema\":\"far.run/1\",\"exit\":%d,"
+		      "\"processes\":[",
 		      exit_status);
-	for (i = 0; err == 0 && i < s->nr; i++) {
-		char *text;
-
-		err = statpage_json(&s->pages[i], &text);
-		if (err < 0)
-			break;
-		(void)fprintf(f, "%s%s", i ? "," : "", text);
-		free(text);
-	}
+	for (i = 0; err == 0 && i < s->nr; i++)
+		err = write_process(f, &s->list[i], &nr);
 	(void)fprintf(f, "]}\n");
 	if (ferror(f) && err == 0)
 		err = -EIO;
@@ -131,9 +223,15 @@ void samples_fini(struct samples *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->nr; i++)
-		if (!statpage_is_live(&s->pages[i]))
-			statpage_remove((pid_t)s->pages[i].pid);
-	free(s->pages);
+	for (i = 0; i < s->nr; i++) {
+		if (s->list[i].fd >= 0)
+			(void)close(s->list[i].fd);
+		if (!is_live(&s->list[i]))
+			statpage_remove(s->list[i].id);
+	}
+	if (s->watch_fd >= 0)
+		(void)close(s->watch_fd);
+	free(s->list);
 	memset(s, 0, sizeof(*s));
+	s->watch_fd = -1;
 }

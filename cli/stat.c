@@ -26,9 +26,15 @@ struct args {
 	pid_t pid;
 };
 
+/** struct shown - one page and where it is from */
+struct shown {
+	struct statpage_id id;
+	struct far_stat_page page;
+};
+
 /** struct view - the pages of live processes at one moment */
 struct view {
-	struct far_stat_page *pages;
+	struct shown *list;
 	int nr;
 };
 
@@ -97,54 +103,54 @@ static int parse_args(const struct cli_verb *verb, int argc, char **argv,
 
 static void view_free(struct view *v)
 {
-	free(v->pages);
-	v->pages = NULL;
+	free(v->list);
+	v->list = NULL;
 	v->nr = 0;
 }
 
-/* Adds the page of @pid; a stale one is removed instead. */
-static void view_add(struct view *v, pid_t pid)
+/* Adds page @id; a stale one is removed instead. */
+static void view_add(struct view *v, struct statpage_id id)
 {
-	struct far_stat_page *page = &v->pages[v->nr];
+	struct shown *s = &v->list[v->nr];
 
-	if (statpage_read(pid, page) < 0)
+	if (statpage_read(id, &s->page) < 0)
 		return;
-	if (statpage_is_live(page))
+	s->id = id;
+	if (statpage_is_live(&s->page))
 		v->nr++;
 	else
-		statpage_remove(pid);
+		statpage_remove(id);
 }
 
 static int view_take(const struct args *a, struct view *v)
 {
-	pid_t *pids = NULL;
-	int nr = 1, i;
+	struct statpage_id *ids = NULL;
+	int nr = statpage_list(a->pid, &ids), i;
 
-	if (a->all)
-		nr = statpage_list(&pids);
 	if (nr < 0)
 		return nr;
 	v->nr = 0;
-	v->pages = calloc((size_t)nr + 1, sizeof(*v->pages));
-	if (!v->pages) {
-		free(pids);
+	v->list = calloc((size_t)nr + 1, sizeof(*v->list));
+	if (!v->list) {
+		free(ids);
 		return -ENOMEM;
 	}
 	for (i = 0; i < nr; i++)
-		view_add(v, a->all ? pids[i] : a->pid);
-	free(pids);
+		view_add(v, ids[i]);
+	free(ids);
 	return 0;
 }
 
 static const struct far_stat_page *view_find(const struct view *v,
-					     const struct far_stat_page *like)
+					     const struct shown *like)
 {
 	int i;
 
 	for (i = 0; i < v->nr; i++)
-		if (v->pages[i].pid == like->pid &&
-		    v->pages[i].start_ticks == like->start_ticks)
-			return &v->pages[i];
+		if (v->list[i].id.pid == like->id.pid &&
+		    v->list[i].id.serial == like->id.serial &&
+		    v->list[i].page.start_ticks == like->page.start_ticks)
+			return &v->list[i].page;
 	return NULL;
 }
 
@@ -162,9 +168,9 @@ static bool all_changed(const struct view *before, const struct view *now)
 
 	for (i = 0; i < now->nr; i++) {
 		const struct far_stat_page *old =
-			view_find(before, &now->pages[i]);
+			view_find(before, &now->list[i]);
 
-		if (old && old->updated_ns == now->pages[i].updated_ns)
+		if (old && old->updated_ns == now->list[i].page.updated_ns)
 			return false;
 	}
 	return true;
@@ -241,11 +247,11 @@ static int print_view(const struct args *a, const struct view *before,
 		char *text;
 
 		if (!a->is_json) {
-			print_row(view_find(before, &now->pages[i]),
-				  &now->pages[i]);
+			print_row(view_find(before, &now->list[i]),
+				  &now->list[i].page);
 			continue;
 		}
-		err = statpage_json(&now->pages[i], &text);
+		err = statpage_json(&now->list[i].page, &text);
 		if (err < 0)
 			return err;
 		printf("%s\n", text);

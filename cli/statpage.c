@@ -19,7 +19,7 @@
 #define MAX_TRIES 200
 #define TRY_NS 500000L
 
-static int page_path(pid_t pid, char *buf, size_t len)
+static int page_path(struct statpage_id id, char *buf, size_t len)
 {
 	char dir[PATH_MAX];
 	int err = far_runtime_dir(dir, sizeof(dir));
@@ -27,7 +27,11 @@ static int page_path(pid_t pid, char *buf, size_t len)
 
 	if (err < 0)
 		return err;
-	n = snprintf(buf, len, "%s/stat/%d", dir, (int)pid);
+	if (id.serial)
+		n = snprintf(buf, len, "%s/stat/%d.%u", dir, (int)id.pid,
+			     id.serial);
+	else
+		n = snprintf(buf, len, "%s/stat/%d", dir, (int)id.pid);
 	return n < 0 || (size_t)n >= len ? -ENAMETOOLONG : 0;
 }
 
@@ -91,25 +95,29 @@ static void check_stats(struct far_stats *st)
 		memset((char *)st + st->size, 0, sizeof(*st) - st->size);
 }
 
-int statpage_read(pid_t pid, struct far_stat_page *ret_page)
+int statpage_open(struct statpage_id id)
 {
-	const struct timespec pause = {0, TRY_NS};
-	struct far_stat_page page;
 	char path[PATH_MAX];
-	int fd, err, tries;
+	int err, fd;
 
-	err = page_path(pid, path, sizeof(path));
+	err = page_path(id, path, sizeof(path));
 	if (err < 0)
 		return err;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
+	return fd < 0 ? -errno : fd;
+}
+
+int statpage_read_fd(int fd, pid_t pid, struct far_stat_page *ret_page)
+{
+	const struct timespec pause = {0, TRY_NS};
+	struct far_stat_page page;
+	int err, tries;
+
 	err = try_read(fd, &page);
 	for (tries = 1; err == -EAGAIN && tries < MAX_TRIES; tries++) {
 		(void)nanosleep(&pause, NULL);
 		err = try_read(fd, &page);
 	}
-	(void)close(fd);
 	if (err < 0)
 		return err;
 	if (page.magic != FAR_STAT_PAGE_MAGIC || page.pid != (uint64_t)pid)
@@ -124,6 +132,18 @@ int statpage_read(pid_t pid, struct far_stat_page *ret_page)
 	return 0;
 }
 
+int statpage_read(struct statpage_id id, struct far_stat_page *ret_page)
+{
+	int fd = statpage_open(id);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = statpage_read_fd(fd, id.pid, ret_page);
+	(void)close(fd);
+	return err;
+}
+
 bool statpage_is_live(const struct far_stat_page *page)
 {
 	uint64_t start;
@@ -132,45 +152,61 @@ bool statpage_is_live(const struct far_stat_page *page)
 	       start == page->start_ticks;
 }
 
-void statpage_remove(pid_t pid)
+void statpage_remove(struct statpage_id id)
 {
 	char path[PATH_MAX];
 
-	if (page_path(pid, path, sizeof(path)) == 0)
+	if (page_path(id, path, sizeof(path)) == 0)
 		(void)unlink(path); /* another reader may have done it */
 }
 
-static int compare_pids(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
-	const pid_t *x = a, *y = b;
+	const struct statpage_id *x = a, *y = b;
 
-	return (*x > *y) - (*x < *y);
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return (x->serial > y->serial) - (x->serial < y->serial);
 }
 
-static int add_pid(pid_t **pids, int nr, const char *name)
+/* "PID" or "PID.SERIAL" and nothing else */
+static bool parse_id(const char *name, struct statpage_id *ret)
 {
+	unsigned long pid, serial = 0;
 	char *end;
-	long pid = strtol(name, &end, 10);
-	pid_t *more;
 
-	if (*end || pid <= 0 || pid > INT_MAX)
-		return nr;
+	if (*name < '1' || *name > '9')
+		return false;
+	pid = strtoul(name, &end, 10);
+	if (*end == '.' && end[1] >= '1' && end[1] <= '9')
+		serial = strtoul(end + 1, &end, 10);
+	if (*end || pid > INT_MAX || serial > UINT_MAX)
+		return false;
+	ret->pid = (pid_t)pid;
+	ret->serial = (unsigned)serial;
+	return true;
+}
+
+static int add_id(struct statpage_id **ids, int nr, struct statpage_id id)
+{
+	struct statpage_id *more;
+	size_t cap = nr ? 2 * (size_t)nr : 1;
+
 	if ((nr & (nr - 1)) == 0) { /* full at every power of two */
-		more = realloc(*pids,
-			       (nr ? 2 * (size_t)nr : 1) * sizeof(**pids));
+		more = realloc(*ids, cap * sizeof(**ids));
 		if (!more)
 			return -ENOMEM;
-		*pids = more;
+		*ids = more;
 	}
-	(*pids)[nr] = (pid_t)pid;
+	(*ids)[nr] = id;
 	return nr + 1;
 }
 
-int statpage_list(pid_t **ret_pids)
+int statpage_list(pid_t pid, struct statpage_id **ret_ids)
 {
 	char dir[PATH_MAX - 8], path[PATH_MAX];
+	struct statpage_id *ids = NULL, id;
 	const struct dirent *entry;
-	pid_t *pids = NULL;
 	int nr = 0, err;
 	DIR *d;
 
@@ -182,16 +218,17 @@ int statpage_list(pid_t **ret_pids)
 	if (!d && errno != ENOENT)
 		return -errno;
 	while (d && nr >= 0 && (entry = readdir(d)))
-		nr = add_pid(&pids, nr, entry->d_name);
+		if (parse_id(entry->d_name, &id) && (!pid || id.pid == pid))
+			nr = add_id(&ids, nr, id);
 	if (d)
 		(void)closedir(d);
 	if (nr < 0) {
-		free(pids);
+		free(ids);
 		return nr;
 	}
 	if (nr)
-		qsort(pids, (size_t)nr, sizeof(*pids), compare_pids);
-	*ret_pids = pids;
+		qsort(ids, (size_t)nr, sizeof(*ids), compare_ids);
+	*ret_ids = ids;
 	return nr;
 }
 

@@ -12,23 +12,44 @@
 #include "libfar/base/stats.h"
 
 /**
- * statpage_read() - a consistent copy of the page of @pid
- * Return: 0; -ENOENT there is none; -EAGAIN it is being written all the time
- * (its writer died in the middle); -EINVAL not a statistics page; -errno.
+ * struct statpage_id - names a page: file stat/PID, or stat/PID.SERIAL of
+ * further pagers of the same process
  */
-int statpage_read(pid_t pid, struct far_stat_page *ret_page);
+struct statpage_id {
+	pid_t pid;
+	unsigned serial; /* 0: none in the name */
+};
+
+/**
+ * statpage_open() - the file of page @id
+ * It can be read after the process has removed it.
+ * Return: descriptor; -ENOENT there is none; -errno.
+ */
+int statpage_open(struct statpage_id id);
+
+/**
+ * statpage_read_fd() - a consistent copy of a page of @pid behind @fd
+ * Return: 0; -EAGAIN it is being written all the time (its writer died in the
+ * middle); -EINVAL not a statistics page, or not one yet; -errno.
+ */
+int statpage_read_fd(int fd, pid_t pid, struct far_stat_page *ret_page);
+
+/** statpage_read() - both in one */
+int statpage_read(struct statpage_id id, struct far_stat_page *ret_page);
 
 /** statpage_is_live() - does the process that wrote @page still run */
 bool statpage_is_live(const struct far_stat_page *page);
 
-/** statpage_remove() - unlink the page of @pid; if it cannot be, it stays */
-void statpage_remove(pid_t pid);
+/** statpage_remove() - unlink page @id; if it cannot be, it stays */
+void statpage_remove(struct statpage_id id);
 
 /**
- * statpage_list() - pids that have a page, in ascending order
- * Return: how many are in *@ret_pids (release with free()); -errno.
+ * statpage_list() - pages that there are, in ascending order
+ * @pid: of this process, 0 for all
+ *
+ * Return: how many are in *@ret_ids (release with free()); -errno.
  */
-int statpage_list(pid_t **ret_pids);
+int statpage_list(pid_t pid, struct statpage_id **ret_ids);
 
 /**
  * statpage_json() - @page as one far.stat/1 object

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program for far run to run: "cli_child exit N", "cli_child page NAME"
- * keeps a statistics page until standard input ends, "cli_child torn" leaves
- * one as if its writer had died in the middle, "cli_child signals" prints
- * the signals it gets until SIGTERM.
+ * A program for far run to run: "cli_child exit N", "cli_child page NAME
+ * [SERIAL]" keeps a statistics page until standard input ends, "cli_child
+ * last NAME" then counts 77 forks and removes the page, "cli_child torn"
+ * leaves one as if its writer had died in the middle, "cli_child signals"
+ * prints the signals it gets until SIGTERM.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -18,15 +19,18 @@
 #include "libfar/base/process.h"
 #include "libfar/base/stats.h"
 
-static struct far_stat_page *make_page(const char *name)
+static char path[600];
+
+static struct far_stat_page *make_page(const char *name, const char *serial)
 {
 	struct far_stat_page *p;
-	char dir[512], path[600];
+	char dir[512];
 	int fd;
 
 	if (far_runtime_subdir("stat", dir, sizeof(dir)) < 0)
 		return NULL;
-	(void)snprintf(path, sizeof(path), "%s/%d", dir, (int)getpid());
+	(void)snprintf(path, sizeof(path), "%s/%d%s%s", dir, (int)getpid(),
+		       *serial ? "." : "", serial);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, (off_t)FAR_PAGE_SIZE) < 0)
 		return NULL;
@@ -64,10 +68,10 @@ static void update(struct far_stat_page *p, uint64_t start_ns)
 	atomic_fetch_add(&p->seq, 1);
 }
 
-static int keep_page(const char *name)
+static int keep_page(const char *name, const char *serial, bool is_last)
 {
 	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-	struct far_stat_page *p = make_page(name);
+	struct far_stat_page *p = make_page(name, serial);
 	uint64_t start = far_now_ns();
 	char byte;
 
@@ -76,13 +80,19 @@ static int keep_page(const char *name)
 	for (;;) {
 		update(p, start);
 		if (poll(&in, 1, 20) > 0 && read(in.fd, &byte, 1) <= 0)
-			return 0;
+			break;
 	}
+	if (is_last) {
+		p->stats.forks = 77;
+		update(p, start);
+		return unlink(path) < 0;
+	}
+	return 0;
 }
 
 static int leave_torn(void)
 {
-	struct far_stat_page *p = make_page("torn");
+	struct far_stat_page *p = make_page("torn", "");
 
 	if (!p)
 		return 1;
@@ -118,8 +128,10 @@ int main(int argc, char **argv)
 	(void)alarm(60); /* whatever the test does, this ends */
 	if (argc == 3 && strcmp(argv[1], "exit") == 0)
 		return atoi(argv[2]);
-	if (argc == 3 && strcmp(argv[1], "page") == 0)
-		return keep_page(argv[2]);
+	if (argc >= 3 && strcmp(argv[1], "page") == 0)
+		return keep_page(argv[2], argc == 4 ? argv[3] : "", false);
+	if (argc == 3 && strcmp(argv[1], "last") == 0)
+		return keep_page(argv[2], "", true);
 	if (argc == 2 && strcmp(argv[1], "torn") == 0)
 		return leave_torn();
 	if (argc == 2 && strcmp(argv[1], "signals") == 0)

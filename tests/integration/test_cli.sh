@@ -476,6 +476,19 @@ stat_pages() {
 	run "$FAR" stat $page_pid
 	expect_rc 1
 	expect "it was removed" test ! -e "$runtime/stat/$page_pid"
+	begin "further pagers of a process have pages too"
+	"$CHILD" page second 7 <"$T/in.alpha" &
+	page_pid=$!
+	own $page_pid
+	exec 9>"$T/in.alpha"
+	expect "a page appears" wait_for 5 test -s "$runtime/stat/$page_pid.7"
+	run "$FAR" stat $page_pid
+	expect_rc 0
+	expect_out second
+	exec 9>&-
+	wait $page_pid
+	run "$FAR" stat --all
+	expect "it was removed" test ! -e "$runtime/stat/$page_pid.7"
 	begin "damaged pages are passed over"
 	"$CHILD" torn &
 	torn=$!
@@ -496,7 +509,7 @@ run_stats() {
 	mkfifo "$T/hold"
 	# shellcheck disable=SC2016 # for the inner shell
 	"$FAR" run -q --stats "$T/s.json" -- sh -c '
-		"$1" page one <"$2" & "$1" page two <"$2" & wait; exit 6' \
+		"$1" page one 3 <"$2" & "$1" last two <"$2" & wait; exit 6' \
 		- "$CHILD" "$T/hold" &
 	far=$!
 	own $far
@@ -511,12 +524,15 @@ run_stats() {
 	expect_rc 6
 	json 'd["schema"] == "far.run/1" and d["exit"] == 6'
 	json 'sorted(p["command"] for p in d["processes"]) == ["one", "two"]'
+	json '[p["forks"] for p in d["processes"] if p["command"] == "two"]
+		== [77]'
 	json 'all(p["faults_missing"] > 100 for p in d["processes"])'
 	wait $page_pid
 	rm -f "$runtime/stat/$page_pid"
 	# shellcheck disable=SC2013 # the lines are words
 	for pid in $(grep -o '"pid":[0-9]*' "$T/s.json" | cut -d: -f2); do
 		expect "its page is removed" test ! -e "$runtime/stat/$pid"
+		expect "its page is removed" test ! -e "$runtime/stat/$pid.3"
 	done
 	begin "run --stats of a program without pages"
 	run "$FAR" run -q --stats "$T/s.json" -- "$CHILD" exit 4
