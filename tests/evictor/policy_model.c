@@ -205,7 +205,8 @@ static void op_settle(struct model *m)
 
 static void op_resize(struct model *m)
 {
-	far_pgno_t nr = 1 + (next_byte(m) | (unsigned)next_byte(m) << 8) % PAGES;
+	far_pgno_t nr =
+		1 + (next_byte(m) | (unsigned)next_byte(m) << 8) % PAGES;
 
 	for (far_pgno_t pg = nr; pg < m->nr_pages; pg++)
 		vanish(m, pg);
@@ -301,7 +302,7 @@ static void drain(struct model *m)
 int policy_model_run(const struct far_evict_policy_ops *ops,
 		     const uint8_t *data, size_t len, char *why, size_t why_len)
 {
-	struct model m = { .ops = ops, .data = data, .left = len };
+	struct model m = {.ops = ops, .data = data, .left = len};
 	void *mem = calloc(1, ops->footprint(PAGES));
 
 	m.nr_pages = PAGES;

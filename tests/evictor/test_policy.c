@@ -13,106 +13,18 @@
 
 #include <far/evict.h>
 
+#include "tests/evictor/policy_bed.h"
 #include "tests/evictor/policy_model.h"
-
-#define PAGES 1024
-
-/* A policy and the pages it sees. */
-struct bed {
-	const struct far_evict_policy_ops *ops;
-	struct far_policy *p;
-	void *mem;
-	struct far_policy_view view;
-	bool is_evictable[PAGES];
-	bool is_used[PAGES];
-	unsigned nr_visits;
-};
-
-static bool bed_is_evictable(void *ctx, far_pgno_t pg)
-{
-	struct bed *b = ctx;
-
-	assert_true(pg < b->view.nr_pages);
-	b->nr_visits++;
-	return b->is_evictable[pg];
-}
-
-static bool bed_take_ref(void *ctx, far_pgno_t pg)
-{
-	struct bed *b = ctx;
-	bool was = b->is_used[pg];
-
-	b->is_used[pg] = false;
-	return was;
-}
-
-static void bed_make(struct bed *b, const char *name)
-{
-	memset(b, 0, sizeof(*b));
-	b->ops = far_evict_policy_find(name);
-	assert_non_null(b->ops);
-	b->mem = calloc(1, b->ops->footprint(PAGES));
-	assert_non_null(b->mem);
-	assert_int_equal(b->ops->init(b->mem, PAGES, &b->p), 0);
-	b->view = (struct far_policy_view){ b, bed_is_evictable, bed_take_ref,
-					    PAGES };
-}
-
-static void bed_free(struct bed *b)
-{
-	free(b->mem);
-}
-
-static void come(struct bed *b, far_pgno_t first, far_pgno_t nr)
-{
-	for (far_pgno_t pg = first; pg < first + nr; pg++) {
-		b->is_evictable[pg] = true;
-		b->ops->page_in(b->p, pg);
-	}
-}
-
-static void leave(struct bed *b, far_pgno_t pg)
-{
-	b->is_evictable[pg] = b->is_used[pg] = false;
-	b->ops->page_out(b->p, pg);
-}
-
-static unsigned pick(struct bed *b, uint64_t local, far_pgno_t *ret_pg,
-		     unsigned max)
-{
-	return b->ops->pick(b->p, &b->view, local, ret_pg, max);
-}
-
-/* Picks and evicts one page, which has to be @pg; used ones may delay it. */
-static void expect_victim(struct bed *b, uint64_t local, far_pgno_t pg)
-{
-	unsigned nr = 0;
-	far_pgno_t got;
-
-	for (unsigned picks = 0; picks < PAGES / 64 && !nr; picks++)
-		nr = pick(b, local, &got, 1);
-	assert_int_equal(nr, 1);
-	assert_int_equal(got, pg);
-	leave(b, pg);
-}
-
-/* Picks and evicts the pages [@first, @first + @nr), in that order. */
-static void expect_victims(struct bed *b, uint64_t local, far_pgno_t first,
-			   far_pgno_t nr)
-{
-	for (far_pgno_t pg = first; pg < first + nr; pg++)
-		expect_victim(b, local, pg);
-}
 
 /* --- the registry and what all share -------------------------------------- */
 
-static const char *const names[] = { "clock", "fifo", "s3fifo" };
+static const char *const names[] = {"clock", "fifo", "s3fifo"};
 #define NR_NAMES (sizeof(names) / sizeof(names[0]))
 
 static void find_knows_three_names_and_no_others(void **state)
 {
-	static const char *const others[] = { "", "Clock", "fif", "fifo2",
-					      "s3fifo ", "lru" };
+	static const char *const others[] = {"",      "Clock",	 "fif",
+					     "fifo2", "s3fifo ", "lru"};
 
 	(void)state;
 	for (size_t i = 0; i < NR_NAMES; i++) {
@@ -133,7 +45,7 @@ static void find_knows_three_names_and_no_others(void **state)
 
 static void init_refuses_no_memory_and_no_pages(void **state)
 {
-	uint64_t mem[64] = { 0 };
+	uint64_t mem[64] = {0};
 
 	(void)state;
 	for (size_t i = 0; i < NR_NAMES; i++) {
@@ -155,12 +67,12 @@ static void pick_of_none_and_of_nothing_is_none(void **state)
 		struct bed b;
 
 		bed_make(&b, names[i]);
-		assert_int_equal(pick(&b, 10, &pg, 1), 0);
-		come(&b, 3, 5);
-		assert_int_equal(pick(&b, 10, &pg, 0), 0);
+		assert_int_equal(bed_pick(&b, 10, &pg, 1), 0);
+		bed_come(&b, 3, 5);
+		assert_int_equal(bed_pick(&b, 10, &pg, 0), 0);
 		assert_int_equal(pg, 77);
 		b.view.nr_pages = 0;
-		assert_int_equal(pick(&b, 10, &pg, 1), 0);
+		assert_int_equal(bed_pick(&b, 10, &pg, 1), 0);
 		bed_free(&b);
 	}
 }
@@ -223,16 +135,16 @@ static void pinned_pages_do_not_stop_the_others(void **state)
 		struct bed b;
 
 		bed_make(&b, names[i]);
-		come(&b, 0, PAGES);
-		for (far_pgno_t p = 0; p < PAGES - 1; p++)
+		bed_come(&b, 0, BED_PAGES);
+		for (far_pgno_t p = 0; p < BED_PAGES - 1; p++)
 			b.is_evictable[p] = false;
-		for (picks = 0; picks < 3 * PAGES / 64 && !nr; picks++) {
+		for (picks = 0; picks < 3 * BED_PAGES / 64 && !nr; picks++) {
 			b.nr_visits = 0;
-			nr = pick(&b, PAGES, &pg, 1);
+			nr = bed_pick(&b, BED_PAGES, &pg, 1);
 			assert_in_range(b.nr_visits, 0, 64);
 		}
 		assert_int_equal(nr, 1);
-		assert_int_equal(pg, PAGES - 1);
+		assert_int_equal(pg, BED_PAGES - 1);
 		bed_free(&b);
 	}
 }
@@ -245,11 +157,11 @@ static void pages_all_in_use_leave_in_the_second_round(void **state)
 		struct bed b;
 
 		bed_make(&b, names[i]);
-		come(&b, 0, 64);
+		bed_come(&b, 0, 64);
 		b.view.nr_pages = 64;
 		memset(b.is_used, true, 64);
-		assert_int_equal(pick(&b, 64, pgs, 64), 0);
-		assert_int_equal(pick(&b, 64, pgs, 64), 64);
+		assert_int_equal(bed_pick(&b, 64, pgs, 64), 0);
+		assert_int_equal(bed_pick(&b, 64, pgs, 64), 64);
 		for (unsigned k = 0; k < 64; k++)
 			assert_int_equal(pgs[k], k);
 		bed_free(&b);
@@ -265,10 +177,10 @@ static void clock_takes_runs_in_address_order(void **state)
 
 	(void)state;
 	bed_make(&b, "clock");
-	come(&b, 100, 4);
-	come(&b, 40, 3);
+	bed_come(&b, 100, 4);
+	bed_come(&b, 40, 3);
 	b.is_used[41] = true;
-	assert_int_equal(pick(&b, PAGES, pgs, 8), 6);
+	assert_int_equal(bed_pick(&b, BED_PAGES, pgs, 8), 6);
 	assert_int_equal(pgs[0], 40);
 	assert_int_equal(pgs[1], 42);
 	for (unsigned i = 0; i < 4; i++)
@@ -283,15 +195,15 @@ static void clock_goes_on_where_it_stopped(void **state)
 
 	(void)state;
 	bed_make(&b, "clock");
-	come(&b, 0, 6);
+	bed_come(&b, 0, 6);
 	b.view.nr_pages = 6;
-	assert_int_equal(pick(&b, 6, pgs, 4), 4);
+	assert_int_equal(bed_pick(&b, 6, pgs, 4), 4);
 	assert_int_equal(pgs[3], 3);
-	assert_int_equal(pick(&b, 6, pgs, 4), 4); /* around the end */
+	assert_int_equal(bed_pick(&b, 6, pgs, 4), 4); /* around the end */
 	assert_int_equal(pgs[0], 4);
 	assert_int_equal(pgs[2], 0);
 	b.view.nr_pages = 2; /* the space shrinks under the hand */
-	assert_int_equal(pick(&b, 6, pgs, 4), 2);
+	assert_int_equal(bed_pick(&b, 6, pgs, 4), 2);
 	bed_free(&b);
 }
 
@@ -302,11 +214,11 @@ static void clock_looks_at_64_pages_and_returns(void **state)
 
 	(void)state;
 	bed_make(&b, "clock");
-	come(&b, 130, 1);
-	assert_int_equal(pick(&b, PAGES, &pg, 1), 0);
+	bed_come(&b, 130, 1);
+	assert_int_equal(bed_pick(&b, BED_PAGES, &pg, 1), 0);
 	assert_int_equal(b.nr_visits, 64);
-	assert_int_equal(pick(&b, PAGES, &pg, 1), 0);
-	assert_int_equal(pick(&b, PAGES, &pg, 1), 1);
+	assert_int_equal(bed_pick(&b, BED_PAGES, &pg, 1), 0);
+	assert_int_equal(bed_pick(&b, BED_PAGES, &pg, 1), 1);
 	assert_int_equal(pg, 130);
 	assert_int_equal(b.nr_visits, 131);
 	bed_free(&b);
@@ -320,20 +232,20 @@ static void fifo_keeps_the_order_of_arrival(void **state)
 
 	(void)state;
 	bed_make(&b, "fifo");
-	come(&b, 9, 1);
-	come(&b, 2, 3);
-	come(&b, 9, 1); /* again: no change */
-	come(&b, 7, 1);
-	leave(&b, 3);
-	leave(&b, 500); /* never came */
-	leave(&b, 3);	/* twice */
-	b.ops->page_in(b.p, PAGES);
+	bed_come(&b, 9, 1);
+	bed_come(&b, 2, 3);
+	bed_come(&b, 9, 1); /* again: no change */
+	bed_come(&b, 7, 1);
+	bed_leave(&b, 3);
+	bed_leave(&b, 500); /* never came */
+	bed_leave(&b, 3);   /* twice */
+	b.ops->page_in(b.p, BED_PAGES);
 	b.ops->page_out(b.p, UINT32_MAX);
 	b.is_used[9] = true;
-	expect_victim(&b, 10, 2);
-	expect_victim(&b, 10, 4);
-	expect_victim(&b, 10, 7);
-	expect_victim(&b, 10, 9);
+	bed_expect(&b, 10, 2);
+	bed_expect(&b, 10, 4);
+	bed_expect(&b, 10, 7);
+	bed_expect(&b, 10, 9);
 	bed_free(&b);
 }
 
@@ -344,11 +256,11 @@ static void fifo_gives_a_victim_that_stayed_another_round(void **state)
 
 	(void)state;
 	bed_make(&b, "fifo");
-	come(&b, 0, 3);
-	assert_int_equal(pick(&b, 3, pgs, 1), 1);
+	bed_come(&b, 0, 3);
+	assert_int_equal(bed_pick(&b, 3, pgs, 1), 1);
 	assert_int_equal(pgs[0], 0); /* and it was touched: no page_out */
-	expect_victims(&b, 3, 1, 2);
-	expect_victim(&b, 3, 0);
+	bed_expect_run(&b, 3, 1, 2);
+	bed_expect(&b, 3, 0);
 	bed_free(&b);
 }
 
@@ -368,7 +280,7 @@ static void fifo_is_a_queue_with_second_chances(void **state)
 			if (b.is_evictable[pg])
 				b.is_used[pg] = true;
 			else if (len < 40) {
-				come(&b, pg, 1);
+				bed_come(&b, pg, 1);
 				queue[len++] = pg;
 			}
 			if (len < 40)
@@ -376,7 +288,8 @@ static void fifo_is_a_queue_with_second_chances(void **state)
 			for (tries = 0; b.is_used[queue[0]]; tries++) {
 				pg = queue[0];
 				b.is_used[pg] = false;
-				memmove(queue, queue + 1, (len - 1) * sizeof(pg));
+				memmove(queue, queue + 1,
+					(len - 1) * sizeof(pg));
 				queue[len - 1] = pg;
 			}
 			/* the model took the marks: put them back */
@@ -384,103 +297,10 @@ static void fifo_is_a_queue_with_second_chances(void **state)
 				b.is_used[queue[len - 1 - i]] = true;
 			pg = queue[0];
 			memmove(queue, queue + 1, --len * sizeof(pg));
-			expect_victim(&b, 40, pg);
+			bed_expect(&b, 40, pg);
 		}
 		bed_free(&b);
 	}
-}
-
-/* --- s3fifo --------------------------------------------------------------- */
-
-static void s3fifo_lets_go_first_of_what_was_used_once(void **state)
-{
-	struct bed b;
-
-	(void)state;
-	bed_make(&b, "s3fifo");
-	come(&b, 0, 90);
-	memset(b.is_used, true, 90);
-	come(&b, 200, 20); /* used once */
-	/* 10 % of 110 are kept for newcomers */
-	expect_victims(&b, 110, 200, 10);
-	/* then the main queue gives what was not used again */
-	expect_victim(&b, 110, 0);
-	expect_victim(&b, 110, 1);
-	come(&b, 300, 3);
-	expect_victims(&b, 110, 210, 3);
-	bed_free(&b);
-}
-
-static void s3fifo_remembers_ghosts_for_nine_tenths_of_the_cache(void **state)
-{
-	struct bed b;
-
-	(void)state;
-	bed_make(&b, "s3fifo");
-	come(&b, 0, 30);
-	expect_victims(&b, 20, 0, 19); /* one ghost more than 18 */
-	come(&b, 0, 1);		       /* forgotten: on the small queue */
-	come(&b, 1, 1);		       /* just remembered: on the main one */
-	expect_victims(&b, 20, 19, 11);
-	/* the small queue is down to its tenth, that is page 0 and no more */
-	expect_victim(&b, 20, 1);
-	expect_victim(&b, 20, 0);
-	bed_free(&b);
-}
-
-static void s3fifo_keeps_a_ghost_that_came_back(void **state)
-{
-	struct bed b;
-
-	(void)state;
-	bed_make(&b, "s3fifo");
-	come(&b, 0, 40);
-	expect_victim(&b, 40, 0);
-	come(&b, 0, 1);
-	expect_victims(&b, 40, 1, 36); /* small, 4 of 40 are left */
-	expect_victim(&b, 40, 0);      /* now it is its turn */
-	come(&b, 0, 1);		       /* left the main queue: no ghost */
-	expect_victims(&b, 40, 37, 3);
-	expect_victim(&b, 40, 0);
-	bed_free(&b);
-}
-
-static void s3fifo_makes_no_ghost_of_what_was_given_back(void **state)
-{
-	struct bed b;
-
-	(void)state;
-	bed_make(&b, "s3fifo");
-	come(&b, 0, 20);
-	leave(&b, 0);
-	come(&b, 0, 1); /* back on the small queue, and its youngest */
-	come(&b, 20, 1);
-	expect_victims(&b, 10, 1, 19);
-	expect_victim(&b, 10, 0);
-	expect_victim(&b, 10, 20);
-	bed_free(&b);
-}
-
-static void s3fifo_counts_no_victim_as_small_before_it_is_gone(void **state)
-{
-	far_pgno_t pgs[32];
-	struct bed b;
-
-	(void)state;
-	bed_make(&b, "s3fifo");
-	come(&b, 0, 80);
-	memset(b.is_used, true, 80);
-	come(&b, 100, 20);
-	assert_int_equal(pick(&b, 100, pgs, 10), 10); /* none is out yet */
-	for (unsigned i = 0; i < 10; i++) {
-		assert_int_equal(pgs[i], 100 + i);
-		b.is_evictable[pgs[i]] = false; /* on its way */
-	}
-	assert_int_equal(pick(&b, 100, pgs, 32), 32);
-	assert_int_equal(pgs[0], 110); /* the tenth is reached with this one */
-	for (unsigned i = 1; i < 32; i++)
-		assert_int_equal(pgs[i], i - 1);
-	bed_free(&b);
 }
 
 /* --- all of them, by the model -------------------------------------------- */
@@ -567,9 +387,9 @@ static void the_model_catches_faulty_policies(void **state)
 
 			for (size_t k = 0; k < sizeof(data); k++)
 				data[k] = (uint8_t)(mix64(&rng) >> 32);
-			nr_caught += policy_model_run(&bad[i], data,
-						      sizeof(data), why,
-						      sizeof(why)) != 0;
+			nr_caught +=
+				policy_model_run(&bad[i], data, sizeof(data),
+						 why, sizeof(why)) != 0;
 		}
 		assert_int_equal(nr_caught, 10);
 	}
@@ -590,17 +410,9 @@ int main(void)
 		cmocka_unit_test(fifo_keeps_the_order_of_arrival),
 		cmocka_unit_test(fifo_gives_a_victim_that_stayed_another_round),
 		cmocka_unit_test(fifo_is_a_queue_with_second_chances),
-		cmocka_unit_test(s3fifo_lets_go_first_of_what_was_used_once),
-		cmocka_unit_test(
-			s3fifo_remembers_ghosts_for_nine_tenths_of_the_cache),
-		cmocka_unit_test(s3fifo_keeps_a_ghost_that_came_back),
-		cmocka_unit_test(s3fifo_makes_no_ghost_of_what_was_given_back),
-		cmocka_unit_test(
-			s3fifo_counts_no_victim_as_small_before_it_is_gone),
 		cmocka_unit_test(no_history_breaks_a_policy),
 		cmocka_unit_test(the_model_catches_faulty_policies),
 	};
 
-	return cmocka_run_group_tests_name("evictor.policy", tests, NULL,
-					   NULL);
+	return cmocka_run_group_tests_name("evictor.policy", tests, NULL, NULL);
 }
