@@ -69,12 +69,33 @@ static void s3fifo_makes_no_ghost_of_what_was_given_back(void **state)
 	(void)state;
 	bed_make(&b, "s3fifo");
 	bed_come(&b, 0, 20);
-	bed_leave(&b, 0);
-	bed_come(&b, 0, 1); /* back on the small queue, and its youngest */
-	bed_come(&b, 20, 1);
-	bed_expect_run(&b, 10, 1, 19);
-	bed_expect(&b, 10, 0);
-	bed_expect(&b, 10, 20);
+	bed_expect(&b, 20, 0); /* it knows the size of the cache now */
+	bed_leave(&b, 5);
+	bed_come(&b, 5, 1); /* on the small queue, and its youngest */
+	bed_expect_run(&b, 20, 1, 4);
+	bed_expect_run(&b, 20, 6, 14);
+	bed_expect(&b, 20, 5);
+	bed_free(&b);
+}
+
+static void s3fifo_gets_past_pinned_newcomers(void **state)
+{
+	far_pgno_t pg = 0;
+	unsigned nr = 0;
+	struct bed b;
+
+	(void)state;
+	bed_make(&b, "s3fifo");
+	bed_come(&b, 0, 100);
+	memset(b.is_used, true, 100);
+	/* one pick moves the first 64 to the main queue */
+	assert_int_equal(bed_pick(&b, 200, &pg, 1), 0);
+	bed_come(&b, 100, 500);
+	memset(b.is_evictable + 100, false, 500);
+	for (unsigned picks = 0; picks < 10 && !nr; picks++)
+		nr = bed_pick(&b, 200, &pg, 1);
+	assert_int_equal(nr, 1);
+	assert_int_equal(pg, 0);
 	bed_free(&b);
 }
 
@@ -108,6 +129,7 @@ int main(void)
 			s3fifo_remembers_ghosts_for_nine_tenths_of_the_cache),
 		cmocka_unit_test(s3fifo_keeps_a_ghost_that_came_back),
 		cmocka_unit_test(s3fifo_makes_no_ghost_of_what_was_given_back),
+		cmocka_unit_test(s3fifo_gets_past_pinned_newcomers),
 		cmocka_unit_test(
 			s3fifo_counts_no_victim_as_small_before_it_is_gone),
 	};
