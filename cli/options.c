@@ -203,11 +203,14 @@ static void print_option(const struct far_opt_desc *d)
 
 	spell(d->name, name, sizeof(name));
 	printf("      --%s %s\n          %s", name, value_name(d), d->help);
-	if (d->type != FAR_OPT_WORD && *d->min)
+	/* "" and "0" bound nothing */
+	if (d->type != FAR_OPT_WORD && *d->min && strcmp(d->min, "0") != 0)
 		printf("; at least %s", d->min);
 	if (d->type != FAR_OPT_WORD && *d->max)
 		printf("; at most %s", d->max);
-	printf(" (default: %s)\n", *d->def ? d->def : "none");
+	if (*d->def)
+		printf(" (default: %s)", d->def);
+	printf("\n");
 }
 
 void cli_print_help(const struct cli_verb *verb)
