@@ -201,6 +201,9 @@ void far_close(struct far_pager *pager)
 void far_preload_exit(struct far_pager *pager)
 {
 	stat_page_write(pager);
+	/* `far run` reads the page after the end, and removes it. */
+	if (!pager->cfg.budget[0])
+		stat_page_close(pager);
 }
 
 bool far_pager_contains(const struct far_pager *pager, const void *addr)

@@ -522,17 +522,22 @@ static void read_faults(struct far_monitor *m)
 	for (;;) {
 		/* One message may take one fetch: read what can be served. */
 		unsigned room = FAR_FAULT_DEPTH - m->fetch.nr_busy;
+		unsigned want = room < MSGS ? room : MSGS;
 		uint64_t now;
 
 		if (!room)
 			return;
-		n = far_uffd_read(p->space.fd, msgs, room < MSGS ? room : MSGS);
+		n = far_uffd_read(p->space.fd, msgs, want);
 		if (n <= 0)
 			return;
 		now = far_now_ns();
 		for (int i = 0; i < n; i++)
 			handle(m, &msgs[i], now);
-		(void)fetcher_poll(&m->fetch);
+		if (m->fetch.nr_busy)
+			(void)fetcher_poll(&m->fetch);
+		placement_follow(&m->place, msgs[n - 1].tid, now);
+		if ((unsigned)n < want)
+			return; /* that was all */
 	}
 }
 
@@ -548,10 +553,12 @@ static void *monitor_main(void *arg)
 	struct epoll_event ev[4];
 
 	pager_thread_begin("far-fault", m->index);
+	placement_init(&m->place);
 	while (!atomic_load(&p->stopping)) {
 		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
 				 wait_time_ms(m));
-		(void)fetcher_poll(&m->fetch);
+		if (m->fetch.nr_busy)
+			(void)fetcher_poll(&m->fetch);
 		read_faults(m);
 	}
 	while (m->fetch.nr_busy) { /* close: nobody waits for these */

@@ -26,6 +26,7 @@
 #include "libfar/base/stats.h"
 #include "libfar/pager/budget.h"
 #include "libfar/pager/page.h"
+#include "libfar/pager/placement.h"
 #include "libfar/pager/range.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
@@ -68,6 +69,7 @@ struct far_fetcher {
 
 struct far_monitor {
 	struct far_fetcher fetch;
+	struct far_placement place;
 	pthread_t thread;
 	unsigned index;
 	int epfd;

@@ -125,13 +125,16 @@ static unsigned features_of(uint64_t kernel)
 		f |= FAR_UFFD_MOVE;
 	if (kernel & UFFD_FEATURE_POISON)
 		f |= FAR_UFFD_POISON;
+	if (kernel & UFFD_FEATURE_THREAD_ID)
+		f |= FAR_UFFD_TID;
 	return f;
 }
 
 int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
 {
 	const uint64_t known = UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-			       UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE;
+			       UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE |
+			       UFFD_FEATURE_THREAD_ID;
 	uint64_t got;
 	int fd, r;
 
@@ -208,6 +211,7 @@ int far_uffd_read(int fd, struct far_uffd_msg *ret_msgs, unsigned max)
 					    : FAR_UFFD_FAULT_MISSING;
 		ret_msgs[nr].is_write =
 			(flags & UFFD_PAGEFAULT_FLAG_WRITE) != 0;
+		ret_msgs[nr].tid = raw[i].arg.pagefault.feat.ptid;
 		nr++;
 	}
 	return (int)nr;

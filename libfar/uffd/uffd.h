@@ -16,6 +16,7 @@ enum far_uffd_feature {
 	FAR_UFFD_WP = 1u << 0,	   /* write-protect anonymous memory, 5.7 */
 	FAR_UFFD_MOVE = 1u << 1,   /* UFFDIO_MOVE, 6.8 */
 	FAR_UFFD_POISON = 1u << 2, /* UFFDIO_POISON, 6.6 */
+	FAR_UFFD_TID = 1u << 3,	   /* messages name the thread, 4.14 */
 };
 
 enum far_uffd_way {
@@ -55,6 +56,7 @@ struct far_uffd_msg {
 	uintptr_t addr;
 	enum far_uffd_fault_kind kind;
 	bool is_write;
+	uint32_t tid; /* who faulted; 0 where the kernel does not say */
 };
 
 /**

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "libfar/pager/placement.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libfar/base/clock.h"
+
+#define LOOK_NS (10 * FAR_NS_PER_MS) /* a look costs about 10 us */
+#define STREAK 3 /* looks in a row before it moves */
+
+void placement_init(struct far_placement *pl)
+{
+	memset(pl, 0, sizeof(*pl));
+	pl->cpu = pl->candidate = -1;
+	pl->can_follow =
+		sched_getaffinity(0, sizeof(pl->allowed), &pl->allowed) == 0 &&
+		CPU_COUNT(&pl->allowed) > 1;
+}
+
+/* Field 39 of its stat line: the core @tid last ran on; -1 unknown. */
+static int core_of(uint32_t tid)
+{
+	char path[48], buf[1024], *p;
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%u/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, buf, sizeof(buf) - 1);
+	(void)close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	p = strrchr(buf, ')');
+	for (int field = 2; p && field < 39; field++)
+		p = strchr(p + 1, ' ');
+	return p ? atoi(p + 1) : -1;
+}
+
+static void bind_to(struct far_placement *pl, int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	if (cpu >= 0)
+		CPU_SET((unsigned)cpu, &one);
+	if (sched_setaffinity(0, sizeof(one),
+			      cpu >= 0 ? &one : &pl->allowed) == 0)
+		pl->cpu = cpu;
+}
+
+void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
+{
+	int cpu;
+
+	if (!pl->can_follow || !tid || now_ns < pl->next_ns)
+		return;
+	pl->next_ns = now_ns + LOOK_NS;
+	cpu = core_of(tid);
+	if (cpu < 0 || cpu >= CPU_SETSIZE ||
+	    !CPU_ISSET((unsigned)cpu, &pl->allowed))
+		return;
+	pl->streak = cpu == pl->candidate ? pl->streak + 1 : 1;
+	pl->candidate = cpu;
+	if (pl->cpu == cpu)
+		return;
+	/* Faults from here and there: the scheduler knows better. */
+	bind_to(pl, pl->streak >= STREAK ? cpu : -1);
+}
