@@ -5,6 +5,7 @@ target_link_libraries(cli_child PRIVATE far_flags far_static)
 add_executable(cli_static cli_static.c)
 target_link_options(cli_static PRIVATE -static)
 add_library(cli_preload MODULE cli_preload.c)
+target_link_libraries(cli_preload PRIVATE far_flags)
 set_target_properties(cli_child cli_static cli_preload PROPERTIES
 	RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests
 	LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
