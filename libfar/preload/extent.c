@@ -40,31 +40,32 @@ static size_t mapped;		       /* likewise: bytes got so far */
 
 static struct far_pager *the_pager; /* written before hooks are in place */
 static extent_hooks_t *near_hooks;  /* jemalloc's own, likewise */
+static _Atomic int last_error;	    /* of far_map(), not yet complained about */
 static _Atomic uint64_t last_complaint_s;
 
-/* One line a second says why malloc() returned NULL. */
-static FAR_COLD void complain(int err, size_t size)
+FAR_COLD void far_extent_complain(size_t size)
 {
+	int err = atomic_exchange(&last_error, 0);
 	uint64_t now_s = far_now_ns() / FAR_NS_PER_S + 1;
 	uint64_t seen = atomic_load(&last_complaint_s);
+	const char *why;
 	char text[32];
 
-	if (seen == now_s ||
+	if (!err || seen == now_s ||
 	    !atomic_compare_exchange_strong(&last_complaint_s, &seen, now_s))
 		return;
-	far_size_format(size, text, sizeof(text));
 	if (err == -ENOSPC)
-		far_log_to(far_log_stderr, NULL, FAR_LOG_ERR,
-			   "malloc of %s failed: no room where far pages live; "
-			   "fix: a larger size in far= of FAR_CONF, or a "
-			   "larger pool",
-			   text);
+		why = "no room where far pages live; fix: a larger size in "
+		      "far= of FAR_CONF, or a larger pool";
+	else if (err == -ENOMEM)
+		why = "no address space; fix: a larger va= in FAR_CONF, or a "
+		      "higher limit (ulimit -v)";
 	else
-		far_log_to(far_log_stderr, NULL, FAR_LOG_ERR,
-			   "malloc of %s failed: far_map: error %d; fix: a "
-			   "larger va= in FAR_CONF, or a higher address space "
-			   "limit (ulimit -v)",
-			   text, -err);
+		why = "far memory could not be started; fix: see the messages "
+		      "above";
+	far_log_to(far_log_stderr, NULL, FAR_LOG_ERR,
+		   "malloc of %s failed: %s (error %d)",
+		   far_size_format(size, text, sizeof(text)), why, -err);
 }
 
 /* Keeps [@start, @end) for later; the smallest rest makes way. */
@@ -158,7 +159,7 @@ static void *hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 		err = take_new_locked(size, align, &at);
 	pthread_mutex_unlock(&chunk_lock);
 	if (err && size < SIZE_ABSURD)
-		complain(err, size);
+		atomic_store(&last_error, err);
 	far_near_leave();
 	errno = saved;
 	if (!at)

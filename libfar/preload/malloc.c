@@ -31,32 +31,35 @@ static void *set_enomem(void)
 
 void *malloc(size_t size)
 {
-	return may_far() ? far_je_malloc(size) : far_near_alloc(size, 0);
+	void *ptr;
+
+	if (!may_far())
+		return far_near_alloc(size, 0);
+	ptr = far_je_malloc(size);
+	return FAR_LIKELY(ptr) ? ptr : far_alloc_elsewhere(size, 0);
 }
 
 void *calloc(size_t nmemb, size_t size)
 {
 	uint64_t len;
+	void *ptr;
 
-	if (may_far() &&
-	    !far_libc_wants_near(nmemb, size, __builtin_return_address(0)))
-		return far_je_calloc(nmemb, size);
 	if (far_mul_overflow(nmemb, size, &len))
 		return set_enomem();
-	return far_near_alloc(len, MALLOCX_ZERO);
+	if (!may_far() ||
+	    far_libc_wants_near(nmemb, size, __builtin_return_address(0)))
+		return far_near_alloc(len, MALLOCX_ZERO);
+	ptr = far_je_calloc(nmemb, size);
+	return FAR_LIKELY(ptr) ? ptr : far_alloc_elsewhere(len, MALLOCX_ZERO);
 }
 
-/* The forking thread's window is not jemalloc's; see near.c. */
-static void *realloc_window(void *ptr, size_t size)
+/* Copies the @old bytes at @ptr to @new, if there is one, and frees them. */
+static void *move_block(void *ptr, size_t old, void *new, size_t size)
 {
-	size_t old = far_window_size(ptr);
-	void *new = size ? malloc(size) : NULL;
-
-	if (size && !new)
+	if (!new)
 		return NULL;
-	if (new)
-		memcpy(new, ptr, old < size ? old : size);
-	far_window_free(ptr);
+	memcpy(new, ptr, old < size ? old : size);
+	free(ptr);
 	return new;
 }
 
@@ -66,12 +69,19 @@ void *realloc(void *ptr, size_t size)
 
 	if (!may_far())
 		return far_near_realloc(ptr, size);
-	if (far_window_owns(ptr))
-		return realloc_window(ptr, size);
-	new = far_je_realloc(ptr, size);
-	if (FAR_UNLIKELY(!new) && size)
-		errno = ENOMEM; /* jemalloc 5.3.0 forgets it here */
-	return new;
+	if (FAR_LIKELY(!far_window_owns(ptr))) {
+		new = far_je_realloc(ptr, size);
+		if (FAR_LIKELY(new) || (ptr && size == 0))
+			return new;
+		new = far_alloc_elsewhere(size, 0);
+		return ptr ? move_block(ptr, malloc_usable_size(ptr), new, size)
+			   : new;
+	}
+	if (size)
+		return move_block(ptr, far_window_size(ptr), malloc(size),
+				  size);
+	free(ptr);
+	return NULL;
 }
 
 void *reallocarray(void *ptr, size_t nmemb, size_t size)
@@ -93,32 +103,40 @@ void free(void *ptr)
 		far_je_free(ptr);
 }
 
+static bool is_power_of_2(size_t x)
+{
+	return x && !(x & (x - 1));
+}
+
+void *memalign(size_t align, size_t size)
+{
+	void *ptr;
+
+	if (!is_power_of_2(align)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!may_far())
+		return far_near_alloc(size, MALLOCX_ALIGN(align));
+	ptr = far_je_memalign(align, size);
+	return FAR_LIKELY(ptr)
+		       ? ptr
+		       : far_alloc_elsewhere(size, MALLOCX_ALIGN(align));
+}
+
 int posix_memalign(void **memptr, size_t align, size_t size)
 {
 	int saved = errno;
 	void *ptr;
 
-	if (may_far())
-		return far_je_posix_memalign(memptr, align, size);
-	if (align < sizeof(void *) || (align & (align - 1)))
+	if (align < sizeof(void *) || !is_power_of_2(align))
 		return EINVAL;
-	ptr = far_near_alloc(size, MALLOCX_ALIGN(align));
+	ptr = memalign(align, size);
 	errno = saved; /* the status is the only report */
 	if (!ptr)
 		return ENOMEM;
 	*memptr = ptr;
 	return 0;
-}
-
-void *memalign(size_t align, size_t size)
-{
-	if (may_far())
-		return far_je_memalign(align, size);
-	if (align == 0 || (align & (align - 1))) {
-		errno = EINVAL;
-		return NULL;
-	}
-	return far_near_alloc(size, MALLOCX_ALIGN(align));
 }
 
 void *aligned_alloc(size_t align, size_t size)

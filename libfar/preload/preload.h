@@ -67,6 +67,17 @@ static inline void far_near_leave(void)
  */
 bool far_start(void);
 
+/**
+ * far_alloc_elsewhere() - a last try, in the far arenas of other threads
+ * An arena keeps what was freed in it, while the backend has no room for more
+ * in this thread's.
+ * @flags: as for mallocx(), naming no arena
+ *
+ * Context: a thread for which far_start() returned true.
+ * Return: memory, or NULL with errno ENOMEM and the reason on standard error.
+ */
+void *far_alloc_elsewhere(size_t size, int flags);
+
 /* near.c */
 
 /** far_near_arena_create() - once, by the start-up; 0 or -errno */
@@ -121,6 +132,12 @@ void far_near_fork_end(bool is_child);
  * Return: 0 or -errno of jemalloc.
  */
 int far_extent_setup(struct far_pager *pager, unsigned ind);
+
+/**
+ * far_extent_complain() - malloc() of @size fails: say why, once a second
+ * Says nothing when it was not for a refusal of far_map().
+ */
+void far_extent_complain(size_t size);
 
 /** far_extent_fork_lock() - nobody is handing out address space */
 void far_extent_fork_lock(void);

@@ -209,6 +209,23 @@ static void bind_thread(void)
 	far_mode |= FAR_MODE_FAR;
 }
 
+FAR_COLD void *far_alloc_elsewhere(size_t size, int flags)
+{
+	void *ptr = NULL;
+	unsigned i;
+
+	if (size == 0)
+		size = 1;
+	for (i = 0; i < nr_arenas && !ptr; i++)
+		ptr = far_je_mallocx(size, flags | MALLOCX_ARENA(arenas[i]) |
+						   MALLOCX_TCACHE_NONE);
+	if (!ptr) {
+		far_extent_complain(size);
+		errno = ENOMEM;
+	}
+	return ptr;
+}
+
 bool far_start(void)
 {
 	if (far_mode_is_near())
