@@ -252,6 +252,16 @@ static int make_room(struct far_pager *p, far_pgno_t nr)
 	return r;
 }
 
+/* Pages of the range that were lost, or touched while they were unmapped. */
+static void clear_lost(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
+{
+	if (!atomic_load(&p->has_lost))
+		return;
+	for (far_pgno_t pg = start; pg < start + nr; pg++)
+		if (word_state(far_page_load(&p->words[pg])) == FAR_PAGE_LOST)
+			pager_discard(p, pg, 1);
+}
+
 int far_map(struct far_pager *pager, size_t len, size_t align, void **ret_addr)
 {
 	uint64_t pages, al = align ? align : FAR_PAGE_SIZE;
@@ -275,8 +285,10 @@ int far_map(struct far_pager *pager, size_t len, size_t align, void **ret_addr)
 		if (r < 0 && !was_armed)
 			far_budget_put(&pager->budget, (int64_t)pages);
 	}
-	if (r == 0)
+	if (r == 0) {
 		charge_words(pager, atomic_load(&pager->ranges.top));
+		clear_lost(pager, start, (far_pgno_t)pages);
+	}
 	(void)pthread_mutex_unlock(&pager->control);
 	if (r < 0)
 		return r;
@@ -320,41 +332,42 @@ int far_unmap(struct far_pager *pager, void *addr, size_t len)
 /* --- discard
  * -------------------------------------------------------------------- */
 
+/* The userfaultfd is in the pager threads' descriptor table, not in ours. */
+static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg)
+{
+	struct far_request req = {.kind = kind, .start = pg, .nr = 1};
+
+	return pager_request(p, &req);
+}
+
 /* Claims a resident page for being dropped; false if it is not resident, or
  * its owner was told to drop it. */
 static bool discard_claim(struct far_pager *p, far_pgno_t pg)
 {
-	far_word_t w = far_page_load(&p->words[pg]), to;
+	far_word_t w, to;
 	enum far_page_state s;
 
-	for (;;) {
+	do {
+		w = far_page_await(&p->words[pg]);
 		s = word_state(w);
-		switch (s) {
-		case FAR_PAGE_ABSENT:
+		if (s == FAR_PAGE_ABSENT)
 			return false;
-		case FAR_PAGE_RESIDENT:
+		if (s == FAR_PAGE_RESIDENT)
 			to = word_with_stage(word_with(w, FAR_PAGE_TAKING), 0);
-			break;
-		case FAR_PAGE_REMOTE:
-		case FAR_PAGE_LOST:
-			to = word_with_slot(word_with(w, FAR_PAGE_ABSENT),
-					    FAR_SLOT_NONE);
-			to &= ~FAR_WORD_DIRTY;
-			break;
-		default:
+		else if (s == FAR_PAGE_EVICTING)
 			to = w | FAR_WORD_DISCARD;
-			break;
-		}
-		if (far_page_cas(&p->words[pg], &w, to))
-			break;
-	}
+		else
+			to = word_with_slot(word_with(w, FAR_PAGE_ABSENT),
+					    FAR_SLOT_NONE) &
+			     ~FAR_WORD_DIRTY;
+	} while (!far_page_cas(&p->words[pg], &w, to));
 	if (s == FAR_PAGE_RESIDENT && word_pins(w))
 		atomic_fetch_sub(&p->nr_pinned, 1);
 	if ((s == FAR_PAGE_REMOTE || s == FAR_PAGE_LOST) &&
 	    word_slot(w) != FAR_SLOT_NONE)
 		far_slots_put(&p->slots, word_slot(w));
-	if (s == FAR_PAGE_LOST) /* clears the poison */
-		(void)madvise(pager_addr(p, pg), FAR_PAGE_SIZE, MADV_DONTNEED);
+	if (s == FAR_PAGE_LOST)
+		(void)ask(p, FAR_REQ_HEAL, pg);
 	return s == FAR_PAGE_RESIDENT;
 }
 
@@ -382,8 +395,7 @@ static void discard_run(struct far_pager *p, far_pgno_t start, unsigned nr)
 		if (slot != FAR_SLOT_NONE)
 			far_slots_put(&p->slots, slot);
 		if (w & FAR_WORD_PARKED)
-			(void)far_uffd_wake(p->space.fd, pager_addr(p, pg),
-					    FAR_PAGE_SIZE);
+			(void)ask(p, FAR_REQ_WAKE, pg);
 		far_evictor_page_out(p->evictor, pg);
 	}
 	far_budget_put(&p->budget, nr);
@@ -451,15 +463,15 @@ static int pin_one(struct far_pager *p, far_pgno_t pg)
 
 static void unpin_one(struct far_pager *p, far_pgno_t pg)
 {
-	far_word_t w = far_page_load(&p->words[pg]);
+	far_word_t w;
 
-	while (word_state(w) == FAR_PAGE_RESIDENT && word_pins(w)) {
-		if (!far_page_cas(&p->words[pg], &w, w - FAR_PIN_ONE))
-			continue;
-		if (word_pins(w) == 1)
-			atomic_fetch_sub(&p->nr_pinned, 1);
-		return;
-	}
+	do {
+		w = far_page_await(&p->words[pg]); /* a flush may have it */
+		if (word_state(w) != FAR_PAGE_RESIDENT || !word_pins(w))
+			return;
+	} while (!far_page_cas(&p->words[pg], &w, w - FAR_PIN_ONE));
+	if (word_pins(w) == 1)
+		atomic_fetch_sub(&p->nr_pinned, 1);
 }
 
 static int pin(struct far_pager *p, far_pgno_t start, far_pgno_t nr)

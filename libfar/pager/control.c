@@ -141,6 +141,7 @@ void pager_lost(struct far_pager *p, far_pgno_t pg, int err)
 {
 	uint32_t i = atomic_fetch_add(&p->nr_lost, 1);
 
+	atomic_store(&p->has_lost, 1);
 	if (i - atomic_load(&p->lost_seen) >= FAR_LOST_RING) {
 		/* the log has enough of them */
 		(void)space_poison(&p->space, pager_addr(p, pg));
@@ -183,7 +184,10 @@ static void report_lost(struct far_pager *p)
 			"page at %p is lost: %s; the program gets SIGBUS when "
 			"it touches it",
 			(void *)pager_addr(p, l->pg), why_lost(l->err));
-		(void)space_poison(&p->space, pager_addr(p, l->pg));
+		/* unless it was discarded meanwhile */
+		if (word_state(far_page_load(&p->words[l->pg])) ==
+		    FAR_PAGE_LOST)
+			(void)space_poison(&p->space, pager_addr(p, l->pg));
 	}
 	atomic_store(&p->lost_seen, end);
 }
@@ -281,9 +285,8 @@ static int adopt(struct far_pager *p)
 		}
 	}
 	/* So far the whole mapping was charged. */
-	far_budget_force(&p->budget, found);
 	far_budget_put(&p->budget,
-		       (int64_t)atomic_load(&p->ranges.mapped_pages));
+		       (int64_t)atomic_load(&p->ranges.mapped_pages) - found);
 	return 0;
 }
 
@@ -581,6 +584,11 @@ static int perform(struct far_pager *p, struct far_request *req)
 				       req->start, req->nr);
 	case FAR_REQ_CLONE:
 		return far_backend_clone(p->be, &p->clone);
+	case FAR_REQ_WAKE:
+		return far_uffd_wake(p->space.fd, pager_addr(p, req->start),
+				     FAR_PAGE_SIZE);
+	case FAR_REQ_HEAL:
+		return space_heal(&p->space, pager_addr(p, req->start));
 	case FAR_REQ_STOP:
 	case FAR_REQ_NONE:
 		break;

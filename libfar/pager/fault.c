@@ -73,7 +73,8 @@ static void wake(struct far_pager *p, far_pgno_t pg)
 
 /*
  * The owner of a FETCHING or RESCUING page ends it: filled from @src and
- * RESIDENT, or ABSENT if it was discarded meanwhile.  The frame was charged.
+ * RESIDENT; or ABSENT, if it was discarded before it was rescued.  The frame
+ * was charged.
  */
 static void finish(struct far_pager *p, far_pgno_t pg, const void *src,
 		   far_word_t add, bool is_write)
@@ -103,8 +104,6 @@ static void finish(struct far_pager *p, far_pgno_t pg, const void *src,
 		far_evictor_page_in(p->evictor, pg);
 		if (w & FAR_WORD_PARKED)
 			wake(p, pg);
-		if (w & FAR_WORD_DISCARD) /* came while it was installed */
-			pager_discard(p, pg, 1);
 		return;
 	}
 	far_budget_put(&p->budget, 1);
@@ -131,20 +130,13 @@ static void fault_put(struct far_fetcher *f, struct far_fault *x)
 static void give_up(struct far_fetcher *f, struct far_fault *x, int err)
 {
 	struct far_pager *p = f->pager;
-	far_word_t w = far_page_load(&p->words[x->pg]), to;
-	bool was_discarded;
+	far_word_t w = far_page_load(&p->words[x->pg]);
 
-	do {
-		was_discarded = (w & FAR_WORD_DISCARD) != 0;
-		to = word_with(w, was_discarded ? FAR_PAGE_ABSENT
-						: FAR_PAGE_LOST) &
-		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
-	} while (!far_page_cas(&p->words[x->pg], &w, to));
+	while (!far_page_cas(&p->words[x->pg], &w,
+			     word_with(w, FAR_PAGE_LOST) & ~FAR_WORD_PARKED))
+		;
 	far_budget_put(&p->budget, 1);
-	if (was_discarded)
-		wake(p, x->pg);
-	else
-		pager_lost(p, x->pg, err);
+	pager_lost(p, x->pg, err);
 	fault_put(f, x);
 }
 
@@ -440,14 +432,39 @@ static bool serve_protected(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 /* A missing fault on a RESIDENT page: served by another monitor while the
  * message was in the queue; or the program dropped the page with a
  * madvise(2) of its own, whose meaning is zeros. */
-static void serve_raced(struct far_monitor *m, far_pgno_t pg)
+static bool serve_raced(struct far_monitor *m, far_pgno_t pg, far_word_t w)
 {
 	struct far_pager *p = m->fetch.pager;
+	far_word_t to;
+	int r;
 
+	/* No evictor may come between the look and the zeros. */
+	if (!far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_TAKING)))
+		return false;
 	FAR_COUNT(m->fetch.stats, faults_raced);
-	if (far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero,
-			  false) < 0)
-		wake(p, pg);
+	r = far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero, false);
+	w = far_page_load(&p->words[pg]);
+	do {
+		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
+		if (r == 0)
+			to |= FAR_WORD_DIRTY;
+	} while (!far_page_cas(&p->words[pg], &w, to));
+	wake(p, pg);
+	return true;
+}
+
+/* A touch outside all mappings: SIGBUS, until the range is mapped. */
+static void serve_wild(struct far_monitor *m, far_pgno_t pg)
+{
+	struct far_pager *p = m->fetch.pager;
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (word_state(w) == FAR_PAGE_ABSENT)
+		if (far_page_cas(&p->words[pg], &w,
+				 word_with(w, FAR_PAGE_LOST)))
+			break;
+	atomic_store(&p->has_lost, 1);
+	(void)space_poison(&p->space, pager_addr(p, pg));
 }
 
 static bool park(struct far_pager *p, far_pgno_t pg, far_word_t w)
@@ -473,8 +490,7 @@ static bool serve(struct far_monitor *m, far_pgno_t pg,
 	case FAR_PAGE_RESIDENT:
 		if (msg->kind == FAR_UFFD_FAULT_WP)
 			return serve_protected(m, pg, w, start_ns);
-		serve_raced(m, pg);
-		return true;
+		return serve_raced(m, pg, w);
 	case FAR_PAGE_TAKING:
 	case FAR_PAGE_RESCUING:
 	case FAR_PAGE_FETCHING:
@@ -503,7 +519,7 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 	if (msg->kind == FAR_UFFD_FAULT_MISSING)
 		FAR_COUNT(m->fetch.stats, faults_missing);
 	if (!far_ranges_contains(&p->ranges, pg, 1)) {
-		(void)space_poison(&p->space, page); /* a wild pointer */
+		serve_wild(m, pg);
 		return;
 	}
 	while (!serve(m, pg, msg, start_ns))

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "libfar/pager/page.h"
 
+#include <sched.h>
 #include <string.h>
+#include <time.h>
 
 /* Row: from; bit: to.  A word may change without changing its state. */
 static const uint16_t legal[] = {
 #define TO(s) (1u << FAR_PAGE_##s)
-	[FAR_PAGE_ABSENT] = TO(ABSENT) | TO(FETCHING) | TO(RESIDENT),
+	[FAR_PAGE_ABSENT] = TO(ABSENT) | TO(FETCHING) | TO(RESIDENT) | TO(LOST),
 	[FAR_PAGE_RESIDENT] = TO(RESIDENT) | TO(TAKING),
 	[FAR_PAGE_TAKING] = TO(TAKING) | TO(EVICTING) | TO(RESIDENT) |
 			    TO(REMOTE) | TO(ABSENT),
@@ -25,6 +27,24 @@ bool far_page_legal(enum far_page_state from, enum far_page_state to)
 {
 	return (unsigned)from < FAR_ARRAY_SIZE(legal) &&
 	       (legal[from] & (1u << to)) != 0;
+}
+
+far_word_t far_page_await(const _Atomic far_word_t *p)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+
+	for (unsigned i = 0;; i++) {
+		far_word_t w = far_page_load(p);
+		enum far_page_state s = word_state(w);
+
+		if (s != FAR_PAGE_TAKING && s != FAR_PAGE_FETCHING &&
+		    s != FAR_PAGE_RESCUING)
+			return w;
+		if (i < 50)
+			(void)sched_yield();
+		else
+			(void)nanosleep(&pause, NULL);
+	}
 }
 
 bool far_page_is_zero(const void *page)

@@ -24,7 +24,9 @@
  * TAKING, EVICTING, RESCUING) owns it until it leaves that state; the one
  * exception is EVICTING -> RESCUING, which a fault may do at any time.
  * A fault that meets TAKING or a HELD page sets PARKED and goes away; the
- * owner wakes its thread when it clears the state.
+ * owner wakes its thread when it clears the state.  A discard waits for the
+ * owner wherever the page is, or may come to be, mapped (TAKING, FETCHING,
+ * RESCUING): what the program writes after it must stay.
  */
 #ifndef LIBFAR_PAGER_PAGE_H
 #define LIBFAR_PAGER_PAGE_H
@@ -52,7 +54,7 @@ enum far_page_state {
 #define FAR_WORD_STATE UINT64_C(0xf)
 #define FAR_WORD_DIRTY (UINT64_C(1) << 4)   /* differs from its slot */
 #define FAR_WORD_PARKED (UINT64_C(1) << 5)  /* a fault waits for the owner */
-#define FAR_WORD_DISCARD (UINT64_C(1) << 6) /* owner must end in ABSENT */
+#define FAR_WORD_DISCARD (UINT64_C(1) << 6) /* EVICTING: ends in ABSENT */
 #define FAR_WORD_REF (UINT64_C(1) << 7)	    /* seen used: second chance */
 #define FAR_WORD_AHEAD (UINT64_C(1) << 8)   /* came by prefetch, unused yet */
 #define FAR_WORD_IOBUSY (UINT64_C(1) << 9)  /* its slot is being written */
@@ -132,6 +134,10 @@ static inline bool far_page_cas(_Atomic far_word_t *p, far_word_t *old,
 	return atomic_compare_exchange_strong_explicit(
 		p, old, to, memory_order_acq_rel, memory_order_acquire);
 }
+
+/** far_page_await() - wait while @p is TAKING, FETCHING or RESCUING
+ * Context: application threads; owners of pages never wait for pages. */
+far_word_t far_page_await(const _Atomic far_word_t *p);
 
 /** far_page_is_zero() - all @FAR_PAGE_SIZE bytes are zero */
 bool far_page_is_zero(const void *page);

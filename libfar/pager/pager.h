@@ -84,6 +84,8 @@ enum far_request_kind {
 	FAR_REQ_REARM, /* in a forked child */
 	FAR_REQ_FLUSH, /* start, nr */
 	FAR_REQ_CLONE,
+	FAR_REQ_WAKE, /* start: let its waiters try again */
+	FAR_REQ_HEAL, /* start: was LOST, is ABSENT */
 	FAR_REQ_STOP,
 };
 
@@ -157,6 +159,7 @@ struct far_pager {
 	uint32_t prefetch_head, prefetch_tail;
 
 	/* pages nobody has; monitors push, far-ctl logs and poisons */
+	_Atomic uint32_t has_lost; /* some word is LOST */
 	_Atomic uint32_t nr_lost;
 	_Atomic uint32_t lost_seen;
 	struct far_lost lost[FAR_LOST_RING];

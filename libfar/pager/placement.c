@@ -10,7 +10,7 @@
 #include "libfar/base/clock.h"
 
 #define LOOK_NS (10 * FAR_NS_PER_MS) /* a look costs about 10 us */
-#define STREAK 3 /* looks in a row before it moves */
+#define STREAK 3		     /* looks in a row before it moves */
 
 void placement_init(struct far_placement *pl)
 {
@@ -48,8 +48,8 @@ static void bind_to(struct far_placement *pl, int cpu)
 	CPU_ZERO(&one);
 	if (cpu >= 0)
 		CPU_SET((unsigned)cpu, &one);
-	if (sched_setaffinity(0, sizeof(one),
-			      cpu >= 0 ? &one : &pl->allowed) == 0)
+	if (sched_setaffinity(0, sizeof(one), cpu >= 0 ? &one : &pl->allowed) ==
+	    0)
 		pl->cpu = cpu;
 }
 

@@ -16,9 +16,9 @@
 struct far_placement {
 	cpu_set_t allowed; /* what the thread was born with */
 	bool can_follow;
-	int cpu;	 /* bound to, or -1 */
-	int candidate;	 /* core seen last */
-	unsigned streak; /* how often in a row */
+	int cpu;	  /* bound to, or -1 */
+	int candidate;	  /* core seen last */
+	unsigned streak;  /* how often in a row */
 	uint64_t next_ns; /* when to look again */
 };
 
@@ -27,7 +27,6 @@ void placement_init(struct far_placement *pl);
 
 /** placement_follow() - @tid has just faulted; cheap unless it is time to
  * look */
-void placement_follow(struct far_placement *pl, uint32_t tid,
-		      uint64_t now_ns);
+void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns);
 
 #endif

@@ -200,6 +200,23 @@ int space_poison(struct far_space *s, char *addr)
 	return 0;
 }
 
+int space_heal(struct far_space *s, char *addr)
+{
+	void *p;
+
+	if (s->has_poison)
+		return madvise(addr, FAR_PAGE_SIZE, MADV_DONTNEED) < 0 ? -errno
+								       : 0;
+	p = mmap(addr, FAR_PAGE_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+		 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	(void)madvise(addr, FAR_PAGE_SIZE, MADV_NOHUGEPAGE);
+	(void)madvise(addr, FAR_PAGE_SIZE, MADV_DONTFORK);
+	return far_uffd_register(s->fd, addr, FAR_PAGE_SIZE, true);
+}
+
 static int read_pagemap(struct far_space *s, const char *addr, unsigned nr,
 			uint64_t *ret)
 {

@@ -96,6 +96,9 @@ int space_install(struct far_space *s, char *addr, const void *src,
 /** space_poison() - touching the page raises SIGBUS from now on */
 int space_poison(struct far_space *s, char *addr);
 
+/** space_heal() - undo space_poison(): the page is missing again */
+int space_heal(struct far_space *s, char *addr);
+
 /**
  * space_present() - which of @nr pages from @addr the kernel holds
  * @ret_present: one byte each, 1 present

@@ -191,8 +191,7 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 	far_word_t w = far_page_load(&p->words[e->pg]), to;
 
 	do {
-		to = word_with(w, FAR_PAGE_RESIDENT) &
-		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
+		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
 		if (t->was_opened)
 			to |= FAR_WORD_DIRTY;
 		if (t->res == -EBUSY)
@@ -201,8 +200,6 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 	wake_parked(p, w, e->pg);
 	if (t->res == -EBUSY)
 		FAR_COUNT(wb->stats, evict_pinned_pages);
-	if (w & FAR_WORD_DISCARD)
-		pager_discard(p, e->pg, 1);
 	e->is_done = true;
 }
 
@@ -293,7 +290,7 @@ static bool put_back(struct far_evict_wb *wb, struct wb_entry *e, far_word_t w)
 
 	do {
 		if (word_state(w) != FAR_PAGE_EVICTING ||
-		    word_stage(w) != e->stage)
+		    word_stage(w) != e->stage || (w & FAR_WORD_DISCARD))
 			return false;
 		to = word_with(w, FAR_PAGE_RESCUING);
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
@@ -304,13 +301,11 @@ static bool put_back(struct far_evict_wb *wb, struct wb_entry *e, far_word_t w)
 							: FAR_PAGE_RESIDENT),
 				     0) |
 		     FAR_WORD_DIRTY;
-		to &= ~(FAR_WORD_PARKED | FAR_WORD_IOBUSY | FAR_WORD_DISCARD);
+		to &= ~(FAR_WORD_PARKED | FAR_WORD_IOBUSY);
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
 	if (r < 0)
 		pager_lost(p, e->pg, r);
 	(void)far_uffd_wake(p->space.fd, pager_addr(p, e->pg), FAR_PAGE_SIZE);
-	if (w & FAR_WORD_DISCARD)
-		pager_discard(p, e->pg, 1);
 	return r == 0;
 }
 
@@ -715,15 +710,12 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 		slot = far_slots_alloc(&p->slots);
 	w = far_page_load(&p->words[pg]);
 	do {
-		to = word_with(w, FAR_PAGE_RESIDENT) &
-		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
+		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
 		if (slot != FAR_SLOT_NONE && io->res == 0)
 			to = (word_with_slot(to, slot) | FAR_WORD_IOBUSY) &
 			     ~FAR_WORD_DIRTY;
 	} while (!far_page_cas(&p->words[pg], &w, to));
 	wake_parked(p, w, pg);
-	if (w & FAR_WORD_DISCARD)
-		pager_discard(p, pg, 1);
 	if (slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
 		io->res = -ENOSPC;
 	io->off = slot << FAR_PAGE_SHIFT;
