@@ -148,7 +148,7 @@ int far_backend_open(const char *spec, far_log_fn log, void *log_ctx,
 {
 	struct far_spec specs[FAR_SPEC_MAX_STACK];
 	const struct far_backend_ops *ops[FAR_SPEC_MAX_STACK];
-	struct far_backend *be = NULL, *outer;
+	struct far_backend *be = NULL, *outer = NULL;
 	unsigned nr;
 	int rc;
 
