@@ -137,7 +137,7 @@ static void refresh(struct sample *p)
 		follow(p);
 	/* Dead or alive was asked first: a dead one has written its last. */
 	if (statpage_read_fd(p->fd, p->id.pid, &page) == 0 &&
-	    page.start_ticks == p->start_ticks) {
+	    page.start_ticks == p->start_ticks && page.updated_ns) {
 		p->page = page;
 		p->has_page = true;
 	}

@@ -116,7 +116,7 @@ static void view_add(struct view *v, struct statpage_id id)
 	if (statpage_read(id, &s->page) < 0)
 		return;
 	s->id = id;
-	if (statpage_is_live(&s->page))
+	if (statpage_is_live(id, &s->page))
 		v->nr++;
 	else
 		statpage_remove(id);
@@ -208,11 +208,23 @@ static void format_rate(uint64_t before, uint64_t now, uint64_t ns, char *buf,
 						      (double)ns);
 }
 
+/* The program's name without its folders, ended at the first blank. */
+static const char *program_of(const char *command, char *buf, size_t len)
+{
+	size_t end = strcspn(command, " ");
+	size_t start = end;
+
+	while (start > 0 && command[start - 1] != '/')
+		start--;
+	(void)snprintf(buf, len, "%.*s", (int)(end - start), command + start);
+	return buf;
+}
+
 static void print_row(const struct far_stat_page *old,
 		      const struct far_stat_page *p)
 {
 	char local[16], limit[16], far[16], p50[16], p99[16];
-	char faults[24] = "-", evictions[24] = "-", both[40];
+	char name[16], faults[24] = "-", evictions[24] = "-", both[40];
 	uint64_t ns;
 
 	if (old) {
@@ -226,12 +238,13 @@ static void print_row(const struct far_stat_page *old,
 		both, sizeof(both), "%s/%s",
 		far_size_format(p->stats.local_bytes, local, sizeof(local)),
 		far_size_format(p->stats.limit_bytes, limit, sizeof(limit)));
-	printf("%7llu %-15.15s %25s %11s %8s %9s %9s %8s %s\n",
-	       (unsigned long long)p->pid, p->command, both,
+	printf("%7llu %-15s %25s %11s %8s %9s %9s %8s %s\n",
+	       (unsigned long long)p->pid,
+	       program_of(p->command, name, sizeof(name)), both,
 	       far_size_format(p->stats.remote_bytes, far, sizeof(far)), faults,
 	       far_duration_format(p->stats.fault_p50_ns, p50, sizeof(p50)),
 	       far_duration_format(p->stats.fault_p99_ns, p99, sizeof(p99)),
-	       evictions, p->state);
+	       evictions, *p->state ? p->state : "idle");
 }
 
 static int print_view(const struct args *a, const struct view *before,

@@ -54,7 +54,7 @@ static int read_seq(int fd, uint64_t *ret)
  */
 static int try_read(int fd, struct far_stat_page *page)
 {
-	uint64_t before, after;
+	uint64_t before = 0, after = 0;
 	ssize_t n;
 	int err;
 
@@ -144,12 +144,42 @@ int statpage_read(struct statpage_id id, struct far_stat_page *ret_page)
 	return err;
 }
 
-bool statpage_is_live(const struct far_stat_page *page)
+/* Is @path mapped by @pid?  True as well if we may not know. */
+static bool is_mapped(pid_t pid, const char *path)
 {
+	char maps[40], *line = NULL;
+	size_t cap = 0, len = strlen(path);
+	bool found = false;
+	ssize_t n;
+	FILE *f;
+
+	(void)snprintf(maps, sizeof(maps), "/proc/%d/maps", (int)pid);
+	f = fopen(maps, "re");
+	if (!f)
+		return true;
+	while (!found && (n = getline(&line, &cap, f)) > 0) {
+		if (line[n - 1] == '\n')
+			line[--n] = '\0';
+		/* "(deleted)" behind it would be another file's end */
+		found = (size_t)n > len && line[(size_t)n - len - 1] == ' ' &&
+			strcmp(line + (size_t)n - len, path) == 0;
+	}
+	free(line);
+	(void)fclose(f);
+	return found;
+}
+
+bool statpage_is_live(struct statpage_id id, const struct far_stat_page *page)
+{
+	char path[PATH_MAX], real[PATH_MAX];
 	uint64_t start;
 
-	return far_process_start((pid_t)page->pid, &start) == 0 &&
-	       start == page->start_ticks;
+	if (far_process_start(id.pid, &start) < 0 || start != page->start_ticks)
+		return false;
+	/* the kernel prints the path without symbolic links */
+	if (page_path(id, path, sizeof(path)) < 0 || !realpath(path, real))
+		return true;
+	return is_mapped(id.pid, real);
 }
 
 void statpage_remove(struct statpage_id id)

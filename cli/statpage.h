@@ -37,8 +37,11 @@ int statpage_read_fd(int fd, pid_t pid, struct far_stat_page *ret_page);
 /** statpage_read() - both in one */
 int statpage_read(struct statpage_id id, struct far_stat_page *ret_page);
 
-/** statpage_is_live() - does the process that wrote @page still run */
-bool statpage_is_live(const struct far_stat_page *page);
+/**
+ * statpage_is_live() - does the process that wrote @page, page @id, still
+ * run, and the same program: exec(2) leaves pages behind
+ */
+bool statpage_is_live(struct statpage_id id, const struct far_stat_page *page);
 
 /** statpage_remove() - unlink page @id; if it cannot be, it stays */
 void statpage_remove(struct statpage_id id);

@@ -435,16 +435,16 @@ stat_arguments() {
 
 # start_page NAME: a process with a statistics page; its pid in $page_pid
 start_page() {
-	mkfifo "$T/in.$1"
-	"$CHILD" page "$1" <"$T/in.$1" &
+	[ -p "$T/in" ] || mkfifo "$T/in"
+	"$CHILD" page "$1" <"$T/in" &
 	page_pid=$!
 	own $page_pid
-	exec 9>"$T/in.$1"
+	exec 9>"$T/in"
 	expect "a page appears" wait_for 5 test -s "$runtime/stat/$page_pid"
 }
 
 stat_pages() {
-	start_page alpha
+	start_page "/opt/alpha beta"
 	begin "stat prints a table"
 	run "$FAR" stat $page_pid
 	expect_rc 0
@@ -467,7 +467,7 @@ stat_pages() {
 	run "$FAR" stat --json $page_pid
 	expect_rc 0
 	json "d['schema'] == 'far.stat/1' and d['pid'] == $page_pid"
-	json 'd["command"] == "alpha" and d["state"] == "armed"'
+	json 'd["command"] == "/opt/alpha beta" and d["state"] == "armed"'
 	json 'd["limit_bytes"] == 200 << 20 and d["far"] == "lz4:"'
 	begin "a process that is gone leaves no page behind"
 	exec 9>&-
@@ -477,10 +477,10 @@ stat_pages() {
 	expect_rc 1
 	expect "it was removed" test ! -e "$runtime/stat/$page_pid"
 	begin "further pagers of a process have pages too"
-	"$CHILD" page second 7 <"$T/in.alpha" &
+	"$CHILD" page second 7 <"$T/in" &
 	page_pid=$!
 	own $page_pid
-	exec 9>"$T/in.alpha"
+	exec 9>"$T/in"
 	expect "a page appears" wait_for 5 test -s "$runtime/stat/$page_pid.7"
 	run "$FAR" stat $page_pid
 	expect_rc 0
@@ -489,6 +489,17 @@ stat_pages() {
 	wait $page_pid
 	run "$FAR" stat --all
 	expect "it was removed" test ! -e "$runtime/stat/$page_pid.7"
+	begin "pages that exec leaves behind are not shown"
+	start_page before
+	ln "$runtime/stat/$page_pid" "$runtime/stat/$page_pid.5"
+	run "$FAR" stat $page_pid
+	expect_rc 0
+	expect "one row" test "$(grep -c before "$T/out")" = 1
+	expect "the unmapped one was removed" \
+		test ! -e "$runtime/stat/$page_pid.5"
+	exec 9>&-
+	wait $page_pid
+	rm -f "$runtime/stat/$page_pid"
 	begin "damaged pages are passed over"
 	"$CHILD" torn &
 	torn=$!
