@@ -333,9 +333,10 @@ int far_unmap(struct far_pager *pager, void *addr, size_t len)
  * -------------------------------------------------------------------- */
 
 /* The userfaultfd is in the pager threads' descriptor table, not in ours. */
-static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg)
+static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg,
+	       far_pgno_t nr)
 {
-	struct far_request req = {.kind = kind, .start = pg, .nr = 1};
+	struct far_request req = {.kind = kind, .start = pg, .nr = nr};
 
 	return pager_request(p, &req);
 }
@@ -367,13 +368,15 @@ static bool discard_claim(struct far_pager *p, far_pgno_t pg)
 	    word_slot(w) != FAR_SLOT_NONE)
 		far_slots_put(&p->slots, word_slot(w));
 	if (s == FAR_PAGE_LOST)
-		(void)ask(p, FAR_REQ_HEAL, pg);
+		(void)ask(p, FAR_REQ_HEAL, pg, 1);
 	return s == FAR_PAGE_RESIDENT;
 }
 
 /* [start, start + nr) are TAKING by us: drop them, then let faults in. */
 static void discard_run(struct far_pager *p, far_pgno_t start, unsigned nr)
 {
+	bool is_parked = false;
+
 	if (!nr)
 		return;
 	(void)madvise(pager_addr(p, start), (size_t)nr << FAR_PAGE_SHIFT,
@@ -394,11 +397,12 @@ static void discard_run(struct far_pager *p, far_pgno_t start, unsigned nr)
 		} while (!far_page_cas(&p->words[pg], &w, to));
 		if (slot != FAR_SLOT_NONE)
 			far_slots_put(&p->slots, slot);
-		if (w & FAR_WORD_PARKED)
-			(void)ask(p, FAR_REQ_WAKE, pg);
+		is_parked |= (w & FAR_WORD_PARKED) != 0;
 		far_evictor_page_out(p->evictor, pg);
 	}
 	far_budget_put(&p->budget, nr);
+	if (is_parked) /* no page is ours any more: far-ctl may want one */
+		(void)ask(p, FAR_REQ_WAKE, start, nr);
 }
 
 void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr)

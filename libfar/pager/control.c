@@ -586,7 +586,7 @@ static int perform(struct far_pager *p, struct far_request *req)
 		return far_backend_clone(p->be, &p->clone);
 	case FAR_REQ_WAKE:
 		return far_uffd_wake(p->space.fd, pager_addr(p, req->start),
-				     FAR_PAGE_SIZE);
+				     (size_t)req->nr << FAR_PAGE_SHIFT);
 	case FAR_REQ_HEAL:
 		return space_heal(&p->space, pager_addr(p, req->start));
 	case FAR_REQ_STOP:

@@ -84,7 +84,7 @@ enum far_request_kind {
 	FAR_REQ_REARM, /* in a forked child */
 	FAR_REQ_FLUSH, /* start, nr */
 	FAR_REQ_CLONE,
-	FAR_REQ_WAKE, /* start: let its waiters try again */
+	FAR_REQ_WAKE, /* start, nr: let waiters try again */
 	FAR_REQ_HEAL, /* start: was LOST, is ABSENT */
 	FAR_REQ_STOP,
 };
