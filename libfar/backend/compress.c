@@ -8,14 +8,10 @@
 #include "libfar/backend/compress.h"
 
 #include <errno.h>
-#include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ZSTD_initStatic*() keep libzstd from allocating on the data plane. */
-#define ZSTD_STATIC_LINKING_ONLY
-#include <zstd.h>
-
+#include "libfar/backend/codec.h"
 #include "libfar/base/arena.h"
 #include "libfar/base/log.h"
 #include "libfar/base/options.h"
@@ -23,10 +19,7 @@
 /* SIZE bounds real bytes; so many times that may be reserved. */
 #define LOGICAL_FACTOR 8u
 #define MIN_SIZE (UINT64_C(1) << 20)
-#define ZSTD_LEVEL_MAX 19
 #define ZSTD_LEVEL_DEFAULT 3
-/* A page that does not shrink below this is kept as it is. */
-#define PACKED_MAX (FAR_PAGE_SIZE - FAR_SLAB_STEP)
 
 /* A slot's word: state in 2 bits, length in 13, the slab's handle above. */
 #define SLOT_STATE UINT64_C(3)
@@ -38,24 +31,9 @@
 #define SLOT_LEN_MASK UINT64_C(0x1fff)
 #define SLOT_HANDLE_SHIFT 15
 
-struct comp_queue;
-
-/* struct codec - one way to compress a page */
-struct codec {
-	/* bytes of work memory a queue needs */
-	size_t (*work_size)(int level);
-	/* prepares the queue's work memory; 0 or -EIO */
-	int (*init)(struct comp_queue *cq, int level);
-	/* length, at most PACKED_MAX; 0 if the page does not fit into that */
-	uint32_t (*pack)(struct comp_queue *cq, const void *page);
-	/* false if @src is damaged */
-	bool (*unpack)(struct comp_queue *cq, const void *src, uint32_t len,
-		       void *page);
-};
-
 struct comp_backend {
 	struct far_backend be;
-	const struct codec *codec;
+	const struct far_codec *codec;
 	int level;
 	struct far_store store;
 	_Atomic uint64_t *slots; /* word of each page; its one user writes */
@@ -67,13 +45,7 @@ struct comp_backend {
 
 struct comp_queue {
 	struct far_store_queue sq;
-	void *work; /* near memory: out, then the codec's state */
-	size_t work_len;
-	char *out; /* PACKED_MAX bytes */
-	void *state;
-	int level;
-	ZSTD_CCtx *cctx;
-	ZSTD_DCtx *dctx;
+	struct far_codec_ctx ctx;
 };
 
 static struct comp_backend *to_comp(struct far_backend *be)
@@ -85,81 +57,6 @@ struct far_slab *far_compress_slab(struct far_backend *be)
 {
 	return &to_comp(be)->slab;
 }
-
-static size_t lz4_work_size(int level)
-{
-	(void)level;
-	return (size_t)LZ4_sizeofState();
-}
-
-static int lz4_init(struct comp_queue *cq, int level)
-{
-	(void)cq; /* each compression sets its state up */
-	(void)level;
-	return 0;
-}
-
-static uint32_t lz4_pack(struct comp_queue *cq, const void *page)
-{
-	int n = LZ4_compress_fast_extState(cq->state, page, cq->out,
-					   (int)FAR_PAGE_SIZE, (int)PACKED_MAX,
-					   1);
-
-	return n > 0 ? (uint32_t)n : 0;
-}
-
-static bool lz4_unpack(struct comp_queue *cq, const void *src, uint32_t len,
-		       void *page)
-{
-	(void)cq;
-	return LZ4_decompress_safe(src, page, (int)len, (int)FAR_PAGE_SIZE) ==
-	       (int)FAR_PAGE_SIZE;
-}
-
-static size_t zstd_work_size(int level)
-{
-	return far_round_up(ZSTD_estimateCCtxSize(level), FAR_PAGE_SIZE) +
-	       ZSTD_estimateDCtxSize();
-}
-
-static int zstd_init(struct comp_queue *cq, int level)
-{
-	size_t len = far_round_up(ZSTD_estimateCCtxSize(level), FAR_PAGE_SIZE);
-
-	cq->cctx = ZSTD_initStaticCCtx(cq->state, len);
-	cq->dctx = ZSTD_initStaticDCtx((char *)cq->state + len,
-				       ZSTD_estimateDCtxSize());
-	return cq->cctx && cq->dctx ? 0 : -EIO;
-}
-
-static uint32_t zstd_pack(struct comp_queue *cq, const void *page)
-{
-	size_t n = ZSTD_compressCCtx(cq->cctx, cq->out, PACKED_MAX, page,
-				     FAR_PAGE_SIZE, cq->level);
-
-	return ZSTD_isError(n) ? 0 : (uint32_t)n;
-}
-
-static bool zstd_unpack(struct comp_queue *cq, const void *src, uint32_t len,
-			void *page)
-{
-	return ZSTD_decompressDCtx(cq->dctx, page, FAR_PAGE_SIZE, src, len) ==
-	       FAR_PAGE_SIZE;
-}
-
-static const struct codec lz4_codec = {
-	.work_size = lz4_work_size,
-	.init = lz4_init,
-	.pack = lz4_pack,
-	.unpack = lz4_unpack,
-};
-
-static const struct codec zstd_codec = {
-	.work_size = zstd_work_size,
-	.init = zstd_init,
-	.pack = zstd_pack,
-	.unpack = zstd_unpack,
-};
 
 static uint64_t load_slot(struct comp_backend *cb, uint64_t page)
 {
@@ -221,7 +118,7 @@ static int write_page(struct comp_backend *cb, struct comp_queue *cq,
 {
 	uint64_t old = load_slot(cb, page), state = SLOT_PACKED;
 	uint64_t handle = old >> SLOT_HANDLE_SHIFT;
-	const void *src = cq->out;
+	const void *src = cq->ctx.out;
 	uint64_t pattern;
 	uint32_t len;
 	int rc;
@@ -231,7 +128,7 @@ static int write_page(struct comp_backend *cb, struct comp_queue *cq,
 		store_slot(cb, page, old, SLOT_SAME);
 		return 0;
 	}
-	len = cb->codec->pack(cq, buf);
+	len = cb->codec->pack(&cq->ctx, buf);
 	if (len == 0) {
 		state = SLOT_RAW;
 		src = buf;
@@ -272,7 +169,7 @@ static int read_page(struct comp_backend *cb, struct comp_queue *cq,
 		memcpy(buf, src, FAR_PAGE_SIZE);
 		return 0;
 	}
-	return cb->codec->unpack(cq, src, len, buf) ? 0 : -EBADMSG;
+	return cb->codec->unpack(&cq->ctx, src, len, buf) ? 0 : -EBADMSG;
 }
 
 static void discard_page(struct comp_backend *cb, uint64_t page)
@@ -328,31 +225,20 @@ static int comp_queue_open(struct far_backend *be, unsigned depth,
 	if (!cq)
 		return -ENOMEM;
 	far_store_queue_init(&cq->sq, be, depth);
-	cq->level = cb->level;
-	cq->work_len = FAR_PAGE_SIZE + cb->codec->work_size(cb->level);
-	rc = far_near_map(cq->work_len, &cq->work);
-	if (rc)
-		goto err_free;
-	cq->out = cq->work;
-	cq->state = (char *)cq->work + FAR_PAGE_SIZE;
-	rc = cb->codec->init(cq, cb->level);
-	if (rc)
-		goto err_unmap;
+	rc = far_codec_ctx_init(&cq->ctx, cb->codec, cb->level);
+	if (rc) {
+		free(cq);
+		return rc;
+	}
 	*ret_q = &cq->sq.q;
 	return 0;
-
-err_unmap:
-	far_near_unmap(cq->work, cq->work_len);
-err_free:
-	free(cq);
-	return rc;
 }
 
 static void comp_queue_close(struct far_queue *q)
 {
 	struct comp_queue *cq = (struct comp_queue *)q;
 
-	far_near_unmap(cq->work, cq->work_len);
+	far_codec_ctx_fini(&cq->ctx);
 	free(cq);
 }
 
@@ -411,11 +297,11 @@ static int parse_level(const struct far_spec *spec, int *ret_level,
 	if (text) {
 		level = strtol(text, &end, 10);
 		if (end == text || *end != '\0' || level < 1 ||
-		    level > ZSTD_LEVEL_MAX) {
+		    level > FAR_CODEC_ZSTD_LEVEL_MAX) {
 			far_log_to(log, log_ctx, FAR_LOG_ERR,
 				   "%s: bad value level=%s; fix: give a number "
 				   "from 1 to %d",
-				   spec->name, text, ZSTD_LEVEL_MAX);
+				   spec->name, text, FAR_CODEC_ZSTD_LEVEL_MAX);
 			return -EINVAL;
 		}
 	}
@@ -425,7 +311,7 @@ static int parse_level(const struct far_spec *spec, int *ret_level,
 
 static int comp_open(const struct far_spec *spec,
 		     const struct far_backend_ops *ops,
-		     const struct codec *codec, int level, far_log_fn log,
+		     const struct far_codec *codec, int level, far_log_fn log,
 		     void *log_ctx, struct far_backend **ret_be)
 {
 	struct comp_backend *cb;
@@ -464,8 +350,8 @@ static int lz4_open(const struct far_spec *spec, struct far_backend *next,
 
 	(void)next; /* not a filter */
 	return rc ? rc
-		  : comp_open(spec, &far_backend_lz4_ops, &lz4_codec, 0, log,
-			      log_ctx, ret_be);
+		  : comp_open(spec, &far_backend_lz4_ops, &far_codec_lz4, 0,
+			      log, log_ctx, ret_be);
 }
 
 static int zstd_open(const struct far_spec *spec, struct far_backend *next,
@@ -478,8 +364,8 @@ static int zstd_open(const struct far_spec *spec, struct far_backend *next,
 	if (rc == 0)
 		rc = parse_level(spec, &level, log, log_ctx);
 	return rc ? rc
-		  : comp_open(spec, &far_backend_zstd_ops, &zstd_codec, level,
-			      log, log_ctx, ret_be);
+		  : comp_open(spec, &far_backend_zstd_ops, &far_codec_zstd,
+			      level, log, log_ctx, ret_be);
 }
 
 static int comp_caps(struct far_backend *be, struct far_backend_caps *ret_caps)
