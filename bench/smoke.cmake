@@ -22,4 +22,7 @@ bench_smoke(pages.zram 60 bench-pages ${smoke} --backend zram)
 bench_smoke(fault 60 bench-fault --smoke)
 if(FAR_PRELOAD)
 	bench_smoke(demo 120 ${CMAKE_CURRENT_SOURCE_DIR}/demo --quick)
+	bench_smoke(run 120 ${CMAKE_CURRENT_SOURCE_DIR}/run --quick)
+	bench_smoke(redis_peers 180
+		${CMAKE_CURRENT_SOURCE_DIR}/redis_peers --quick)
 endif()

@@ -154,6 +154,14 @@ def ratio(value, base):
     return f" ({value / base:.2f}x)"
 
 
+def run_main(function):
+    """Call it; an interrupt ends quietly, what was started is ended."""
+    try:
+        sys.exit(function())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
 def table(head, rows):
     """Print: first column to the left, the others to the right."""
     cells = [head] + rows
