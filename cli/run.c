@@ -12,11 +12,11 @@
 #include "cli/cli.h"
 #include "cli/elfcheck.h"
 #include "cli/sample.h"
+#include "cli/shared.h"
 #include "libfar/backend/backend.h"
 #include "libfar/base/log.h"
 #include "libfar/base/options.h"
 #include "libfar/base/size.h"
-#include "libfar/pager/budget.h"
 #include "libfar/uffd/uffd.h"
 
 #define SAMPLE_MS 100
@@ -151,23 +151,12 @@ static int check_backend(struct run *r)
 
 static int make_budget(struct run *r)
 {
-	char dir[PATH_MAX];
-	int err, n;
+	int err;
 
 	if (r->cfg.budget[0])
 		return 0; /* the caller's: it is already in the options */
-	err = far_runtime_subdir("budget", dir, sizeof(dir));
-	if (err == 0) {
-		n = snprintf(r->budget, sizeof(r->budget), "%s/%d", dir,
-			     (int)getpid());
-		if (n < 0 || (size_t)n >= sizeof(r->budget))
-			err = -ENAMETOOLONG;
-	}
-	if (err == 0) {
-		(void)unlink(r->budget); /* of a dead far run of this pid */
-		err = far_budget_create(r->budget,
-					r->cfg.local >> FAR_PAGE_SHIFT);
-	}
+	err = shared_budget_make(r->cfg.local >> FAR_PAGE_SHIFT, r->budget,
+				 sizeof(r->budget));
 	if (err < 0) {
 		cli_error("run: cannot make the shared budget in the runtime "
 			  "directory: %s; fix: far doctor checks it",
@@ -179,28 +168,32 @@ static int make_budget(struct run *r)
 	return 0;
 }
 
-/* "@name=@value" over what the environment has; false: no memory. */
-static bool set_variable(const char *name, const char *value)
+/* Ours before what is there; a far run around this one put it there too. */
+static int set_preload(const struct run *r)
 {
-	return setenv(name, value, 1) == 0;
+	const char *old = getenv("LD_PRELOAD");
+	size_t len = strlen(r->preload);
+	char *value = NULL;
+	int err;
+
+	if (!old || !*old)
+		return setenv("LD_PRELOAD", r->preload, 1);
+	if (strncmp(old, r->preload, len) == 0 &&
+	    (!old[len] || strchr(": ", old[len])))
+		return 0;
+	if (asprintf(&value, "%s:%s", r->preload, old) < 0)
+		return -1;
+	err = setenv("LD_PRELOAD", value, 1);
+	free(value);
+	return err;
 }
 
 static int set_environment(struct run *r)
 {
-	const char *old = getenv("LD_PRELOAD");
-	char *preload = NULL;
-	bool ok;
-
 	/* In bytes: the program may see another share of the machine. */
 	(void)fprintf(r->conf, "local=%llu", (unsigned long long)r->cfg.local);
-	ok = fflush(r->conf) == 0 && !ferror(r->conf);
-	if (ok)
-		ok = asprintf(&preload, "%s%s%s", r->preload,
-			      old && *old ? ":" : "", old ? old : "") > 0;
-	ok = ok && set_variable("LD_PRELOAD", preload) &&
-	     set_variable("FAR_CONF", r->conf_text);
-	free(preload);
-	if (!ok) {
+	if (fflush(r->conf) != 0 || ferror(r->conf) || set_preload(r) < 0 ||
+	    setenv("FAR_CONF", r->conf_text, 1) < 0) {
 		cli_error("run: out of memory; fix: free some");
 		return CLI_OS;
 	}
@@ -360,7 +353,7 @@ static int run_run(const struct cli_verb *verb, int argc, char **argv)
 	status = run_with(r, verb, argc, argv);
 	samples_fini(&r->samples);
 	if (r->has_own_budget)
-		(void)unlink(r->budget); /* lies in our own directory */
+		shared_budget_drop(r->budget);
 	(void)fclose(r->conf);
 	free(r->conf_text);
 	free(r);

@@ -259,9 +259,12 @@ run_environment() {
 	expect_out "budget=$runtime/budget/"
 	expect_err "far: local 200.00 MiB, far lz4:64M (up to "
 	begin "an existing preload stays"
-	run env LD_PRELOAD="$PRELOAD" "$FAR" run -q -- env
-	expect_out "LD_PRELOAD=$PRELOAD:$PRELOAD"
+	cp "$PRELOAD" "$T/other.so"
+	run env LD_PRELOAD="$T/other.so" "$FAR" run -q -- env
+	expect_out "LD_PRELOAD=$PRELOAD:$T/other.so"
 	expect_silent
+	run "$FAR" run -q -- "$FAR" run -q -- env
+	expect "ours is there once" grep -qx "LD_PRELOAD=$PRELOAD" "$T/out"
 	begin "flags win over the environment"
 	run env FAR_CONF='local=64M;batch=32' "$FAR" run --quiet --batch 64 \
 		-- env
@@ -276,6 +279,16 @@ run_environment() {
 	expect_rc 0
 	expect "the file is gone" test ! -e "$(cat "$T/out")"
 	expect "there was one" grep -q budget/ "$T/out"
+	begin "budgets that dead runs left are removed"
+	true &
+	wait $!
+	echo old >"$runtime/budget/$!"
+	echo live >"$runtime/budget/$$"
+	run "$FAR" run -q -- "$CHILD" exit 0
+	expect_rc 0
+	expect "that of a dead run is gone" test ! -e "$runtime/budget/$!"
+	expect "that of a live one is not" test -e "$runtime/budget/$$"
+	rm -f "$runtime/budget/$$"
 	begin "a budget of the caller's is used and kept"
 	cp /dev/null "$T/budget"
 	run "$FAR" run -q --budget "$T/budget" -- env
