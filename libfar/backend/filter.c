@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -13,7 +14,11 @@
 #include "libfar/base/log.h"
 
 #define REAP_BATCH 64u
-#define FIRE_NOW UINT64_C(1) /* an absolute time long past */
+/*
+ * A timer costs several microseconds to set and its interrupt some more, so
+ * what is due so soon counts as there: who waits for it polls instead.
+ */
+#define SOON_NS (20 * FAR_NS_PER_US)
 
 static struct far_filter_queue *to_fq(struct far_queue *q)
 {
@@ -83,25 +88,55 @@ static bool next_is_sync(const struct far_filter_queue *fq)
 	return (fq->next->be->caps.flags & FAR_CAP_SYNC) != 0;
 }
 
-/* Makes event_fd readable when poll() has something of the filter's own. */
-static void arm_timer(struct far_filter_queue *fq)
+static void set_signal(struct far_filter_queue *fq, bool is_on)
+{
+	uint64_t value = 1;
+
+	if (fq->is_signalled == is_on)
+		return;
+	/* Neither blocks nor fails: the counter goes from 0 to 1 and back. */
+	if (is_on)
+		(void)!write(fq->signal_fd, &value, sizeof(value));
+	else
+		(void)!read(fq->signal_fd, &value, sizeof(value));
+	fq->is_signalled = is_on;
+}
+
+/* Setting the timer also takes the readiness of the last time away. */
+static void set_timer(struct far_filter_queue *fq, uint64_t at)
 {
 	struct itimerspec when = {0};
-	uint64_t at = 0;
 
-	if (fq->timer_fd < 0)
-		return;
-	if (fq->ready.head)
-		at = FIRE_NOW;
-	else if (fq->nr_held > 0)
-		at = fq->held[0]->due_ns;
-	if (at == fq->armed_ns)
-		return;
 	when.it_value.tv_sec = (time_t)(at / FAR_NS_PER_S);
 	when.it_value.tv_nsec = (long)(at % FAR_NS_PER_S);
-	/* Setting it also takes the readiness of the last time away. */
 	(void)timerfd_settime(fq->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 	fq->armed_ns = at;
+}
+
+/*
+ * Makes event_fd readable when poll() has something of the filter's own.  A
+ * timer that fires too early does no harm: the poll that follows sets it
+ * again.  So it is left alone unless it fired or would be late.
+ */
+static void arm_events(struct far_filter_queue *fq)
+{
+	uint64_t now = 0, due = 0;
+	bool is_soon = fq->ready.head != NULL;
+
+	if (fq->epoll_fd < 0)
+		return;
+	if (fq->nr_held > 0 || fq->armed_ns > 0)
+		now = far_now_ns();
+	if (fq->nr_held > 0) {
+		due = fq->held[0]->due_ns;
+		is_soon = is_soon || due <= now + SOON_NS;
+	}
+	set_signal(fq, is_soon);
+	if (fq->armed_ns > 0 && fq->armed_ns <= now)
+		set_timer(fq, is_soon ? 0 : due);
+	else if (due > 0 && !is_soon &&
+		 (fq->armed_ns == 0 || due < fq->armed_ns))
+		set_timer(fq, due);
 }
 
 static void complete(struct far_filter_queue *fq, struct far_filter_req *req)
@@ -203,7 +238,7 @@ int far_filter_submit(struct far_queue *q, struct far_io *list, unsigned nr)
 	/* Nothing will wake us for what a SYNC backend has done already. */
 	if (fq->hooks->is_holding && next_is_sync(fq))
 		(void)reap_all(fq);
-	arm_timer(fq);
+	arm_events(fq);
 	return n > 0 ? (int)n : -EAGAIN;
 }
 
@@ -245,7 +280,7 @@ int far_filter_poll(struct far_queue *q, struct far_io **ret_done, unsigned max)
 		rc = n < max ? reap(fq, max - n) : 0;
 	send_backlog(fq);
 	n += take_ready(fq, ret_done + n, max - n);
-	arm_timer(fq);
+	arm_events(fq);
 	return n == 0 && rc < 0 ? rc : (int)n;
 }
 
@@ -272,10 +307,15 @@ static int open_events(struct far_filter_queue *fq)
 		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fq->timer_fd < 0)
 		return -errno;
+	fq->signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fq->signal_fd < 0)
+		return -errno;
 	fq->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (fq->epoll_fd < 0)
 		return -errno;
 	rc = watch(fq->epoll_fd, fq->timer_fd);
+	if (rc == 0)
+		rc = watch(fq->epoll_fd, fq->signal_fd);
 	if (rc || next_is_sync(fq))
 		return rc;
 	fd = far_queue_event_fd(fq->next);
@@ -286,6 +326,8 @@ static void queue_free(struct far_filter_queue *fq)
 {
 	if (fq->epoll_fd >= 0)
 		(void)close(fq->epoll_fd); /* nothing to lose */
+	if (fq->signal_fd >= 0)
+		(void)close(fq->signal_fd);
 	if (fq->timer_fd >= 0)
 		(void)close(fq->timer_fd);
 	far_queue_close(fq->next);
@@ -315,6 +357,7 @@ static int queue_alloc(const struct far_filter_hooks *hooks, unsigned depth,
 	fq->held = (void *)((char *)mem + held_at);
 	fq->priv = (char *)mem + priv_at;
 	fq->timer_fd = -1;
+	fq->signal_fd = -1;
 	fq->epoll_fd = -1;
 	reqs = (void *)((char *)mem + reqs_at);
 	for (i = depth; i-- > 0;) {

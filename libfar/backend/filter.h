@@ -66,8 +66,9 @@ struct far_filter_queue {
 	struct far_filter_list backlog; /* the next queue was full */
 	struct far_filter_req **held;	/* heap, earliest due_ns first */
 	unsigned nr_held;
-	uint64_t armed_ns; /* when timer_fd fires; 0: not armed */
-	int timer_fd, epoll_fd;
+	uint64_t armed_ns; /* when timer_fd fires or fired; 0: not set */
+	bool is_signalled; /* signal_fd is readable */
+	int timer_fd, signal_fd, epoll_fd;
 	void *mem; /* near memory of all this */
 	size_t mem_len;
 };
