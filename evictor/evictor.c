@@ -11,6 +11,8 @@
 
 #define MAX_THREADS 16
 #define COLD_RING 64
+#define COLD_LOOKS 4096 /* pages looked at under the lock */
+#define PICK_LOOKS 64	/* pages a policy looks at per page asked for */
 #define IDLE_NS (100 * FAR_NS_PER_MS)
 #define NOTHING_FOUND_NS (1 * FAR_NS_PER_MS)
 #define REAP_NS (10 * FAR_NS_PER_MS)
@@ -100,7 +102,9 @@ static unsigned pick_cold(struct far_evictor *e, far_pgno_t *ret, unsigned max)
 	unsigned n = 0;
 
 	(void)pthread_mutex_lock(&e->cold_lock);
-	while (n < max && e->cold_tail != e->cold_head) {
+	for (unsigned looks = 0;
+	     looks < COLD_LOOKS && n < max && e->cold_tail != e->cold_head;
+	     looks++) {
 		far_pgno_t pg = e->cold[e->cold_tail % COLD_RING].start;
 
 		if (v->is_evictable(e->attr.host, pg))
@@ -334,7 +338,7 @@ void far_evictor_resume(struct far_evictor *e)
 	far_futex_wake(&e->resumed, INT32_MAX);
 }
 
-void far_evictor_forked(struct far_evictor *e)
+int far_evictor_forked(struct far_evictor *e)
 {
 	for (unsigned i = 0; i < MAX_THREADS; i++) {
 		e->workers[i].is_started = false;
@@ -345,4 +349,11 @@ void far_evictor_forked(struct far_evictor *e)
 	atomic_store(&e->nr_parked, 0);
 	(void)pthread_mutex_init(&e->policy_lock, NULL);
 	(void)pthread_mutex_init(&e->cold_lock, NULL);
+	/* A monitor of the parent may have been changing it. */
+	far_near_unmap(e->policy_mem, e->policy_len);
+	e->policy_mem = NULL;
+	if (far_near_map(e->policy_len, &e->policy_mem) < 0)
+		return -ENOMEM;
+	return e->attr.policy->init(e->policy_mem, e->attr.max_pages,
+				    &e->policy);
 }

@@ -82,8 +82,12 @@ void far_evictor_destroy(struct far_evictor *e);
 void far_evictor_pause(struct far_evictor *e);
 void far_evictor_resume(struct far_evictor *e);
 
-/** far_evictor_forked() - in a child: the threads are the parent's */
-void far_evictor_forked(struct far_evictor *e);
+/**
+ * far_evictor_forked() - in a child: the threads are the parent's
+ * The policy forgets all pages; tell it again with far_evictor_page_in().
+ * Return: 0; -ENOMEM.
+ */
+int far_evictor_forked(struct far_evictor *e);
 
 /** far_evictor_page_in() - @pg became resident; any thread */
 void far_evictor_page_in(struct far_evictor *e, far_pgno_t pg);

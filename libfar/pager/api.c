@@ -5,6 +5,7 @@
 #include <far/far.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -214,17 +215,35 @@ bool far_pager_contains(const struct far_pager *pager, const void *addr)
 /* --- map and unmap -----------------------------------------------------------
  */
 
-/* Page words for pages below @top are used from now on. */
-static void charge_words(struct far_pager *p, far_pgno_t top)
+/* Page words that @nr more mapped pages take at the most, beyond what is
+ * charged. */
+static int64_t more_words(const struct far_pager *p, far_pgno_t nr)
 {
-	uint64_t pages = far_round_up((uint64_t)top * sizeof(far_word_t),
-				      FAR_PAGE_SIZE) >>
-			 FAR_PAGE_SHIFT;
+	uint64_t top = (uint64_t)atomic_load(&p->ranges.top) + nr;
+	uint64_t pages =
+		far_round_up(top * sizeof(far_word_t), FAR_PAGE_SIZE) >>
+		FAR_PAGE_SHIFT;
 
-	if (pages <= p->words_pages)
+	return pages > p->words_pages ? (int64_t)(pages - p->words_pages) : 0;
+}
+
+/* Page words are charged like frames; evictors make room for them. */
+static void charge_words(struct far_pager *p)
+{
+	int64_t n = more_words(p, 0);
+	uint64_t t0 = far_now_ns();
+
+	if (!n)
 		return;
-	far_budget_force(&p->budget, (int64_t)(pages - p->words_pages));
-	p->words_pages = pages;
+	while (!far_budget_try(&p->budget, (unsigned)n)) {
+		if (!pager_is_armed(p) || far_now_ns() - t0 > FAR_NS_PER_S) {
+			far_budget_force(&p->budget, n);
+			break;
+		}
+		far_budget_press(&p->budget);
+		(void)sched_yield();
+	}
+	p->words_pages += (uint64_t)n;
 }
 
 /*
@@ -235,9 +254,16 @@ static int make_room(struct far_pager *p, far_pgno_t nr)
 {
 	struct far_request req = {.kind = FAR_REQ_RESERVE};
 	uint32_t s = atomic_load(&p->state);
+	int64_t spare;
 	int r = 0;
 
-	if (s < FAR_PAGER_ARMED && far_budget_try(&p->budget, nr))
+	/* Leave room for what arming will take. */
+	spare = more_words(p, nr);
+	if (!p->overhead_pages)
+		spare += (int64_t)pager_overhead_pages(p);
+	if (s < FAR_PAGER_ARMED &&
+	    far_budget_free(&p->budget) >= (int64_t)nr + spare &&
+	    far_budget_try(&p->budget, nr))
 		return 0;
 	if (s == FAR_PAGER_IDLE)
 		r = pager_start(p);
@@ -286,7 +312,7 @@ int far_map(struct far_pager *pager, size_t len, size_t align, void **ret_addr)
 			far_budget_put(&pager->budget, (int64_t)pages);
 	}
 	if (r == 0) {
-		charge_words(pager, atomic_load(&pager->ranges.top));
+		charge_words(pager);
 		clear_lost(pager, start, (far_pgno_t)pages);
 	}
 	(void)pthread_mutex_unlock(&pager->control);

@@ -352,7 +352,10 @@ static int rearm(struct far_pager *p)
 			if (word_slot(to) == FAR_SLOT_NONE &&
 			    word_slot(w) != FAR_SLOT_NONE)
 				far_slots_put(&p->slots, word_slot(w));
-			found += word_state(to) == FAR_PAGE_RESIDENT;
+			if (word_state(to) != FAR_PAGE_RESIDENT)
+				continue;
+			found++;
+			far_evictor_page_in(p->evictor, at + i);
 		}
 	}
 	if (r < 0)
@@ -676,8 +679,7 @@ static void *ctl_main(void *arg)
 	}
 }
 
-/* Staging, fetch buffers and fixed costs; the page words are charged by use. */
-static uint64_t overhead_pages(const struct far_pager *p)
+uint64_t pager_overhead_pages(const struct far_pager *p)
 {
 	uint64_t n = FAR_OVERHEAD_FIXED >> FAR_PAGE_SHIFT;
 
@@ -691,7 +693,7 @@ int pager_start(struct far_pager *p)
 	int r;
 
 	if (!p->overhead_pages) {
-		p->overhead_pages = overhead_pages(p);
+		p->overhead_pages = pager_overhead_pages(p);
 		far_budget_force(&p->budget, (int64_t)p->overhead_pages);
 	}
 	atomic_store(&p->ctl_up, 0);

@@ -412,19 +412,37 @@ static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 	return true;
 }
 
+/* RESIDENT -> TAKING, so that nobody protects, moves or cleans the page while
+ * this monitor changes its mapping; false if the word is not @w any more. */
+static bool own(struct far_pager *p, far_pgno_t pg, far_word_t w)
+{
+	return far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_TAKING));
+}
+
+static void disown(struct far_pager *p, far_pgno_t pg, far_word_t add)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (!far_page_cas(&p->words[pg], &w,
+			     (word_with(w, FAR_PAGE_RESIDENT) | add) &
+				     ~FAR_WORD_PARKED))
+		;
+	if (w & FAR_WORD_PARKED)
+		wake(p, pg);
+}
+
 /* First write to a clean page. */
 static bool serve_protected(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 			    uint64_t start_ns)
 {
 	struct far_pager *p = m->fetch.pager;
 
-	if (!far_page_cas(&p->words[pg], &w,
-			  (w | FAR_WORD_DIRTY | FAR_WORD_REF) &
-				  ~FAR_WORD_AHEAD))
+	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(m->fetch.stats, faults_write_protect);
 	(void)far_uffd_protect(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE,
 			       false);
+	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF);
 	note_latency(&m->fetch, start_ns);
 	return true;
 }
@@ -435,20 +453,13 @@ static bool serve_protected(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 static bool serve_raced(struct far_monitor *m, far_pgno_t pg, far_word_t w)
 {
 	struct far_pager *p = m->fetch.pager;
-	far_word_t to;
 	int r;
 
-	/* No evictor may come between the look and the zeros. */
-	if (!far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_TAKING)))
+	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(m->fetch.stats, faults_raced);
 	r = far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero, false);
-	w = far_page_load(&p->words[pg]);
-	do {
-		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
-		if (r == 0)
-			to |= FAR_WORD_DIRTY;
-	} while (!far_page_cas(&p->words[pg], &w, to));
+	disown(p, pg, r == 0 ? FAR_WORD_DIRTY : 0);
 	wake(p, pg);
 	return true;
 }

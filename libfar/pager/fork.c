@@ -99,7 +99,7 @@ static FAR_COLD void die(struct far_pager *p, int err)
 	_exit(77);
 }
 
-static void forget_threads(struct far_pager *p)
+static int forget_threads(struct far_pager *p)
 {
 	(void)pthread_mutex_init(&p->control, NULL);
 	(void)pthread_mutex_init(&p->request_lock, NULL);
@@ -114,9 +114,8 @@ static void forget_threads(struct far_pager *p)
 	p->stat_path[0] = '\0';
 	atomic_store(&p->is_forking, 0);
 	memset(p->shards, 0, sizeof(*p->shards) * p->nr_shards);
-	if (p->evictor)
-		far_evictor_forked(p->evictor);
 	space_forget_fds(&p->space);
+	return far_evictor_forked(p->evictor);
 }
 
 /* No page is anywhere but in the child's own memory. */
@@ -150,8 +149,9 @@ void far_fork_child(void)
 
 		if (!was_armed)
 			pages += (int64_t)atomic_load(&p->ranges.mapped_pages);
-		forget_threads(p);
-		r = far_budget_fork(&p->budget, pages);
+		r = forget_threads(p);
+		if (r == 0)
+			r = far_budget_fork(&p->budget, pages);
 		if (r < 0)
 			die(p, r);
 		if (was_armed)

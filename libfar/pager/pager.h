@@ -220,6 +220,10 @@ static inline struct far_stat_shard *pager_shard_app(struct far_pager *p)
 
 /* --- control.c: the far-ctl thread ------------------------------------ */
 
+/** pager_overhead_pages() - what starting will charge: staging, fetch buffers
+ * and fixed costs; page words are charged by use */
+uint64_t pager_overhead_pages(const struct far_pager *p);
+
 /** pager_start() - IDLE to READY; under control; 0 or -errno (logged) */
 int pager_start(struct far_pager *p);
 

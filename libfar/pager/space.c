@@ -307,15 +307,29 @@ static void drop_pages(const struct far_take *t, unsigned nr)
 	}
 }
 
+/* Protects and copies one run; pages that are not there get -ENOENT: reading
+ * one would be a fault that waits for the thread that takes it. */
+static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
+{
+	unsigned char present[MAX_VECTOR];
+	int r = far_uffd_protect(s->fd, t[0].addr, (size_t)n * FAR_PAGE_SIZE,
+				 true);
+
+	if (r == 0)
+		r = space_present(s, t[0].addr, n, present);
+	for (unsigned k = 0; k < n; k++)
+		t[k].res = r < 0	? r
+			   : present[k] ? copy_out(s, &t[k])
+					: -ENOENT;
+}
+
 static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
 {
 	for (unsigned i = 0; i < nr;) {
 		unsigned n = run_at(t, i, nr);
-		int r = far_uffd_protect(s->fd, t[i].addr,
-					 (size_t)n * FAR_PAGE_SIZE, true);
 
-		for (unsigned k = i; k < i + n; k++)
-			t[k].res = r < 0 ? r : copy_out(s, &t[k]);
+		n = n < MAX_VECTOR ? n : MAX_VECTOR;
+		copy_run(s, &t[i], n);
 		i += n;
 	}
 	drop_pages(t, nr);
@@ -345,6 +359,10 @@ static void take_busy(struct far_space *s, struct far_take *t)
 	t->res = read_pagemap(s, t->addr, 1, &pm);
 	if (t->res < 0)
 		return;
+	if (!(pm & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED))) {
+		t->res = -ENOENT;
+		return;
+	}
 	if (!(pm & PAGEMAP_EXCLUSIVE)) {
 		take_by_copy(s, t, 1);
 		return;

@@ -8,6 +8,7 @@
  * A fault on an EVICTING page copies it back from staging (RESCUING), so no
  * thread ever waits for a write.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 /* Pages between two victims that are worth moving across in one call. */
 #define MAX_GAP 8
 
-enum wb_kind { WB_CLEAN, WB_ZERO, WB_WRITE };
+enum wb_kind { WB_CLEAN, WB_ZERO, WB_WRITE, WB_NO_SLOT };
 
 struct wb_entry {
 	struct far_io io; /* first: completions come back as far_io */
@@ -50,6 +51,7 @@ struct far_evict_wb {
 	unsigned stage_per_batch;
 	uint64_t retry_ns; /* writes fail: do not begin before */
 	far_pgno_t steal;  /* where the last search for a slot ended */
+	uint64_t steal_ns; /* the last one found none: not again before */
 	struct wb_batch batch[FAR_EVICT_BATCHES];
 };
 
@@ -191,15 +193,26 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 	far_word_t w = far_page_load(&p->words[e->pg]), to;
 
 	do {
-		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
+		/* ENOENT: dropped by a madvise(2) of the program's own */
+		to = t->res == -ENOENT
+			     ? word_with(w, FAR_PAGE_ABSENT) & ~FAR_WORD_DIRTY
+			     : word_with(w, FAR_PAGE_RESIDENT);
+		to &= ~FAR_WORD_PARKED;
 		if (t->was_opened)
 			to |= FAR_WORD_DIRTY;
+		if (t->res == -ENOENT)
+			to = word_with_slot(to, FAR_SLOT_NONE);
 		if (t->res == -EBUSY)
 			to |= FAR_WORD_REF; /* not again at once */
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
 	wake_parked(p, w, e->pg);
 	if (t->res == -EBUSY)
 		FAR_COUNT(wb->stats, evict_pinned_pages);
+	if (t->res == -ENOENT) {
+		if (word_slot(w) != FAR_SLOT_NONE)
+			far_slots_put(&p->slots, word_slot(w));
+		far_budget_put(&p->budget, 1);
+	}
 	e->is_done = true;
 }
 
@@ -233,6 +246,9 @@ static uint64_t find_slot(struct far_evict_wb *wb, far_word_t w)
 	if (slot != FAR_SLOT_NONE)
 		return slot;
 	/* Full: resident pages do not need theirs. */
+	if (wb->steal_ns && far_now_ns() < wb->steal_ns)
+		return FAR_SLOT_NONE;
+	wb->steal_ns = 0;
 	top = atomic_load(&p->ranges.top);
 	for (far_pgno_t n = 0; n < top; n++) {
 		far_pgno_t pg = wb->steal < top ? wb->steal : 0;
@@ -247,6 +263,7 @@ static uint64_t find_slot(struct far_evict_wb *wb, far_word_t w)
 					 FAR_WORD_DIRTY))
 			return word_slot(w);
 	}
+	wb->steal_ns = far_now_ns() + 10 * FAR_NS_PER_MS;
 	return FAR_SLOT_NONE;
 }
 
@@ -346,6 +363,9 @@ static bool settle(struct far_evict_wb *wb, struct wb_entry *e)
 			bool is_gone = e->kind == WB_ZERO ||
 				       (w & FAR_WORD_DISCARD) != 0;
 
+			assert(is_gone || e->kind == WB_CLEAN ||
+			       (e->kind == WB_WRITE && e->io.res == 0));
+
 			to = word_with(to, is_gone ? FAR_PAGE_ABSENT
 						   : FAR_PAGE_REMOTE);
 			to = word_with_stage(to, 0) &
@@ -372,7 +392,7 @@ static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
 
 	if (e->is_done)
 		return;
-	if (e->kind == WB_WRITE && e->io.res < 0) {
+	if (e->kind == WB_NO_SLOT || (e->kind == WB_WRITE && e->io.res < 0)) {
 		FAR_COUNT(st, write_errors);
 		wb->retry_ns = far_now_ns() + 10 * FAR_NS_PER_MS;
 		if (put_back(wb, e, far_page_load(&p->words[e->pg]))) {
@@ -438,8 +458,7 @@ static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
 				 space_stage_addr(&p->space, e->stage)))
 			e->kind = WB_ZERO;
 		else if (!prepare_write(wb, e, w)) {
-			e->kind = WB_WRITE; /* no room: fails when settled */
-			e->io.res = -ENOSPC;
+			e->kind = WB_NO_SLOT; /* put back when settled */
 		} else if (e->kind == WB_WRITE) {
 			b->writes[b->nr_writes++] = &e->io;
 			FAR_COUNT_N(wb->stats, written_bytes, FAR_PAGE_SIZE);
@@ -705,8 +724,9 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 	slot = word_slot(w);
 	if (far_uffd_protect(p->space.fd, addr, FAR_PAGE_SIZE, true) < 0)
 		io->res = -EIO;
-	far_page_copy(io->buf, addr);
-	if (slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
+	else
+		far_page_copy(io->buf, addr);
+	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
 		slot = far_slots_alloc(&p->slots);
 	w = far_page_load(&p->words[pg]);
 	do {
@@ -716,7 +736,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 			     ~FAR_WORD_DIRTY;
 	} while (!far_page_cas(&p->words[pg], &w, to));
 	wake_parked(p, w, pg);
-	if (slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
+	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
 		io->res = -ENOSPC;
 	io->off = slot << FAR_PAGE_SHIFT;
 	return slot != FAR_SLOT_NONE && io->res == 0;
