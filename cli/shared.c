@@ -10,12 +10,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "libfar/base/process.h"
 #include "libfar/base/stats.h"
 #include "libfar/pager/budget.h"
 
 static bool is_alive(pid_t pid)
 {
 	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+/* The low bits of the start time tell a process from a later one. */
+static bool is_member_alive(struct far_budget_member *m)
+{
+	pid_t pid = (pid_t)atomic_load(&m->pid);
+	uint32_t start = atomic_load(&m->start);
+	uint64_t ticks;
+
+	if (pid <= 0)
+		return false;
+	if (far_process_start(pid, &ticks) < 0)
+		return false;
+	return start == 0 || start == (uint32_t)ticks;
 }
 
 /* Does a living process share the budget in @path? */
@@ -29,11 +44,8 @@ static bool is_used(const char *path)
 
 	if (sh && fd >= 0)
 		n = pread(fd, sh, sizeof(*sh), 0);
-	for (i = 0; n == (ssize_t)sizeof(*sh) && i < FAR_BUDGET_MEMBERS; i++) {
-		pid_t pid = (pid_t)atomic_load(&sh->member[i].pid);
-
-		used |= pid > 0 && is_alive(pid);
-	}
+	for (i = 0; n == (ssize_t)sizeof(*sh) && i < FAR_BUDGET_MEMBERS; i++)
+		used |= is_member_alive(&sh->member[i]);
 	if (fd >= 0)
 		(void)close(fd);
 	free(sh);
