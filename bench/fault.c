@@ -95,7 +95,7 @@ static int print_row(const struct fault_opts *o, const char *name,
 	bench_json_str(&j, "unit", "us");
 	bench_json_lat(&j, lat);
 	bench_json_str(&j, "backend", r->spec ? r->spec : "");
-	bench_json_str(&j, "conf", o->conf);
+	bench_json_str(&j, "conf", o->conf.text);
 	bench_json_u64(&j, "asked_samples", o->nr_samples);
 	bench_json_u64(&j, "seed", o->seed);
 	bench_json_bool(&j, "smoke", o->is_smoke);
@@ -170,7 +170,7 @@ static void usage(FILE *f)
 		"usage: bench-fault [options]\n"
 		"  --samples N    faults of each kind (default 20000)\n"
 		"  --backend SPEC may be repeated (default mem: and lz4:)\n"
-		"  --conf TEXT    further options of far_open()\n"
+		"  --option K=V   option of far_open(), may be repeated\n"
 		"  --only TEXT    rows whose name contains TEXT\n"
 		"  --seed N       (default 1)\n"
 		"  --smoke        few samples, any build: for crashes only\n"
@@ -180,7 +180,7 @@ static void usage(FILE *f)
 static const struct option options[] = {
 	{"samples", required_argument, NULL, 'n'},
 	{"backend", required_argument, NULL, 'b'},
-	{"conf", required_argument, NULL, 'c'},
+	{"option", required_argument, NULL, 'c'},
 	{"only", required_argument, NULL, 'o'},
 	{"seed", required_argument, NULL, 'e'},
 	{"smoke", no_argument, NULL, 's'},
@@ -190,7 +190,7 @@ static const struct option options[] = {
 
 int main(int argc, char **argv)
 {
-	struct fault_opts o = {.nr_samples = 20000, .seed = 1, .conf = ""};
+	struct fault_opts o = {.nr_samples = 20000, .seed = 1};
 	const char *specs[MAX_SPECS] = {"mem:", "lz4:"};
 	unsigned nr_specs = 0;
 	int opt, err = 0;
@@ -201,7 +201,7 @@ int main(int argc, char **argv)
 		else if (opt == 'b' && nr_specs < MAX_SPECS)
 			specs[nr_specs++] = optarg;
 		else if (opt == 'c')
-			o.conf = optarg;
+			err = bench_conf_add(&o.conf, optarg);
 		else if (opt == 'o')
 			o.only = optarg;
 		else if (opt == 'e')

@@ -7,14 +7,15 @@
 #ifndef BENCH_FAULT_H
 #define BENCH_FAULT_H
 
+#include "bench/lib/conf.h"
 #include "bench/lib/lat.h"
 
 /** struct fault_opts - the command line */
 struct fault_opts {
 	uint64_t nr_samples;
 	uint64_t seed;
-	const char *conf; /* further options of far_open(), or "" */
-	const char *only; /* rows whose name contains it; NULL: all */
+	struct bench_conf conf; /* further options of far_open() */
+	const char *only;	/* rows whose name contains it; NULL: all */
 	bool is_smoke;
 };
 

@@ -23,9 +23,11 @@ static int open_far(const struct fault_opts *o, const char *spec,
 	char conf[2048];
 	int err;
 
-	(void)snprintf(conf, sizeof(conf),
-		       "local=%" PRIu64 ";far=%.900s%s%s%.900s", local, spec,
-		       more, o->conf[0] ? ";" : "", o->conf);
+	err = snprintf(conf, sizeof(conf), "local=%" PRIu64 ";far=%s%s%s%s",
+		       local, spec, more, o->conf.text[0] ? ";" : "",
+		       o->conf.text);
+	if (err < 0 || (size_t)err >= sizeof(conf))
+		return -ENAMETOOLONG;
 	err = far_open(conf, &attr, ret_pager);
 	if (err)
 		return err;

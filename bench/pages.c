@@ -49,10 +49,11 @@ static int map_far(struct bench *b)
 	char conf[2048];
 	int err;
 
-	(void)snprintf(conf, sizeof(conf),
-		       "local=%" PRIu64 ";far=%.900s%s%.900s",
+	err = snprintf(conf, sizeof(conf), "local=%" PRIu64 ";far=%s%s%s",
 		       b->o->local_bytes, b->o->backend,
-		       b->o->conf[0] ? ";" : "", b->o->conf);
+		       b->o->conf.text[0] ? ";" : "", b->o->conf.text);
+	if (err < 0 || (size_t)err >= sizeof(conf))
+		return -ENAMETOOLONG;
 	err = far_open(conf, &attr, &b->pager);
 	if (err)
 		return err;
@@ -150,7 +151,7 @@ static bool is_limit_kept(const struct bench *b, const struct result *r)
 static void options_json(const struct pages_opts *o, struct bench_json *j)
 {
 	bench_json_str(j, "backend", o->backend);
-	bench_json_str(j, "conf", o->conf);
+	bench_json_str(j, "conf", o->conf.text);
 	bench_json_u64(j, "region_bytes", o->region_bytes);
 	bench_json_u64(j, "local_bytes", o->local_bytes);
 	bench_json_f64(j, "local_share",

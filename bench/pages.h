@@ -6,6 +6,7 @@
 #ifndef BENCH_PAGES_H
 #define BENCH_PAGES_H
 
+#include "bench/lib/conf.h"
 #include "bench/lib/json.h"
 #include "bench/lib/zipf.h"
 
@@ -64,7 +65,7 @@ struct pages_opts {
 	uint64_t local_bytes;
 	const char *local; /* as given; the region's size may come later */
 	const char *backend;
-	const char *conf;
+	struct bench_conf conf; /* further options of far_open() */
 	const char *label;
 	const struct pages_pattern *patterns[PAGES_MAX_PATTERNS];
 	unsigned nr_patterns;

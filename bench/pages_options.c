@@ -31,7 +31,7 @@ static void usage(FILE *f)
 		"  --ops N          measured operations instead\n"
 		"  --warmup S       before each (default 0.5)\n"
 		"  --seed N         (default 1)\n"
-		"  --conf TEXT      further options of far_open()\n"
+		"  --option K=V     option of far_open(), may be repeated\n"
 		"  --label TEXT     goes into the result\n"
 		"  --smoke          accept a build that must not be measured\n"
 		"  --allow-swap     measure libfar while swap is on\n"
@@ -52,7 +52,7 @@ enum {
 	OPT_OPS,
 	OPT_WARMUP,
 	OPT_SEED,
-	OPT_CONF,
+	OPT_OPTION,
 	OPT_LABEL,
 	OPT_SMOKE,
 	OPT_ALLOW_SWAP,
@@ -69,7 +69,7 @@ static const struct option options[] = {
 	{"ops", required_argument, NULL, OPT_OPS},
 	{"warmup", required_argument, NULL, OPT_WARMUP},
 	{"seed", required_argument, NULL, OPT_SEED},
-	{"conf", required_argument, NULL, OPT_CONF},
+	{"option", required_argument, NULL, OPT_OPTION},
 	{"label", required_argument, NULL, OPT_LABEL},
 	{"smoke", no_argument, NULL, OPT_SMOKE},
 	{"allow-swap", no_argument, NULL, OPT_ALLOW_SWAP},
@@ -127,9 +127,8 @@ static int set_option(struct pages_opts *o, int opt, const char *arg)
 		return far_duration_parse(arg, &o->warmup_ns);
 	case OPT_SEED:
 		return far_size_parse(arg, &o->seed);
-	case OPT_CONF:
-		o->conf = arg;
-		return 0;
+	case OPT_OPTION:
+		return bench_conf_add(&o->conf, arg);
 	case OPT_LABEL:
 		o->label = arg;
 		return 0;
@@ -173,7 +172,6 @@ int pages_parse_options(struct pages_opts *o, int argc, char **argv)
 		.region_bytes = UINT64_C(256) << 20,
 		.local = "50%",
 		.backend = "mem:",
-		.conf = "",
 		.label = "",
 		.nr_threads = 1,
 		.duration_ns = 2 * FAR_NS_PER_S,

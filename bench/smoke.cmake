@@ -25,4 +25,6 @@ if(FAR_PRELOAD)
 	bench_smoke(run 120 ${CMAKE_CURRENT_SOURCE_DIR}/run --quick)
 	bench_smoke(redis_peers 180
 		${CMAKE_CURRENT_SOURCE_DIR}/redis_peers --quick)
+	set_tests_properties(bench.run bench.redis_peers PROPERTIES
+		LABELS "bench-smoke;long")
 endif()
