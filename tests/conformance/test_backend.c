@@ -357,6 +357,8 @@ static void completions_wake_who_waits(void **state)
 	write_page(s, off, 0);
 	for (i = 0; i < 20; i++) {
 		assert_int_equal(far_queue_submit(s->q, &io, 1), 1);
+		/* Waiting comes first: nobody has polled yet. */
+		assert_int_equal(far_queue_wait(s->q, WAIT_NS), 0);
 		assert_int_equal(poll_some(s->q, &done, 1), 1);
 		assert_ptr_equal(done, &io);
 		assert_int_equal(io.res, 0);

@@ -259,6 +259,7 @@ static int adopt_without_descriptors(struct far_backend *be,
 				     uint64_t off)
 {
 	struct far_queue *q;
+	struct stat st;
 	int fd;
 
 	for (fd = 3; fd < 1024; fd++)
@@ -269,8 +270,9 @@ static int adopt_without_descriptors(struct far_backend *be,
 	if (far_backend_adopt(be, clone) || far_queue_open(be, 8, &q))
 		return 1;
 	for (fd = 3; fd < 12; fd++) {
-		if (fcntl(fd, F_GETFD) < 0)
-			return 2; /* it closed one that is not its own */
+		/* It closes none that is not its own, nor takes its place. */
+		if (fstat(fd, &st) || !S_ISCHR(st.st_mode))
+			return 2;
 	}
 	if (io_do(q, FAR_IO_READ, off, buf))
 		return 3;
