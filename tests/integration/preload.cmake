@@ -16,10 +16,17 @@ set_target_properties(test_preload_stat PROPERTIES
 	RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 target_link_libraries(test_preload_stat PRIVATE far_flags far_static)
 
-far_add_test(preload SOURCES test_preload.c TIMEOUT 120
+far_add_test(preload.memory SOURCES test_preload.c TIMEOUT 60
 	ARGS $<TARGET_FILE:far_preload> $<TARGET_FILE:test_preload_guest>
-	LABELS integration preload)
-add_dependencies(test_preload far_preload test_preload_guest)
+	memory LABELS integration preload)
+add_dependencies(test_preload_memory far_preload test_preload_guest)
+foreach(group fork edges)
+	add_test(NAME preload.${group} COMMAND test_preload_memory
+		$<TARGET_FILE:far_preload> $<TARGET_FILE:test_preload_guest>
+		${group})
+	set_tests_properties(preload.${group} PROPERTIES
+		LABELS "integration;preload" TIMEOUT 60)
+endforeach()
 
 add_test(NAME preload.symbols COMMAND
 	${CMAKE_CURRENT_SOURCE_DIR}/test_preload_symbols.sh

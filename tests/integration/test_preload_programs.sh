@@ -273,8 +273,8 @@ git_repository() {
 		>"$work/log" 2>&1 || fail "git fsck: $(cat "$work/log")"
 	git -C "$work/b" fsck --full --strict >"$work/log" 2>&1 ||
 		fail "what git wrote is sound: $(cat "$work/log")"
-	[ "$(git -C "$work/a" rev-parse HEAD^{tree})" = \
-		"$(git -C "$work/b" rev-parse HEAD^{tree})" ] ||
+	[ "$(git -C "$work/a" rev-parse "HEAD^{tree}")" = \
+		"$(git -C "$work/b" rev-parse "HEAD^{tree}")" ] ||
 		fail "the same tree"
 	git -C "$work/a" rev-list --objects --all >"$work/objects"
 	far "$work/stats" git -C "$work/b" pack-objects -q --no-reuse-delta \
