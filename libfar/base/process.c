@@ -26,6 +26,8 @@ int far_process_start(pid_t pid, uint64_t *ret_ticks)
 		return -ESRCH;
 	buf[n] = '\0';
 	p = strrchr(buf, ')'); /* the name may hold anything */
+	if (p && p[1] == ' ' && (p[2] == 'Z' || p[2] == 'X'))
+		return -ESRCH; /* dead, not yet waited for */
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	if (!p)

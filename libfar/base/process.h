@@ -9,7 +9,7 @@
 /**
  * far_process_start() - start time of @pid in clock ticks since boot
  * Together with the pid it names a process for good.  No malloc.
- * Return: 0; -ESRCH no such process; -errno.
+ * Return: 0; -ESRCH no such process, or a zombie; -errno.
  */
 int far_process_start(pid_t pid, uint64_t *ret_ticks);
 

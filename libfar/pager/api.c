@@ -154,6 +154,7 @@ static int create(const char *conf, const struct far_open_attr *attr,
 		return r;
 	}
 	stat_page_open(p);
+	stat_page_write(p);
 	fork_register(p);
 	*ret_pager = p;
 	return 0;
@@ -468,16 +469,17 @@ static int pin_one(struct far_pager *p, far_pgno_t pg)
 {
 	volatile const char *touch = pager_addr(p, pg);
 	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
+	uint64_t t0 = far_now_ns();
 
 	if (atomic_fetch_add(&p->nr_pinned, 1) >= limit / 2) {
 		atomic_fetch_sub(&p->nr_pinned, 1);
 		return -EDQUOT;
 	}
-	for (unsigned tries = 0; tries < 10000; tries++) {
+	do {
 		far_word_t w;
 
 		(void)*touch;
-		w = far_page_load(&p->words[pg]);
+		w = far_page_await(&p->words[pg]);
 		while (word_state(w) == FAR_PAGE_RESIDENT &&
 		       word_pins(w) < 0xffff) {
 			if (!far_page_cas(&p->words[pg], &w, w + FAR_PIN_ONE))
@@ -486,7 +488,7 @@ static int pin_one(struct far_pager *p, far_pgno_t pg)
 				atomic_fetch_sub(&p->nr_pinned, 1);
 			return 0;
 		}
-	}
+	} while (far_now_ns() - t0 < p->on_loss_ns + FAR_NS_PER_S);
 	atomic_fetch_sub(&p->nr_pinned, 1);
 	return -EAGAIN;
 }

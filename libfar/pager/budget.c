@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libfar/base/arena.h"
+#include "libfar/base/clock.h"
 #include "libfar/base/futex.h"
 #include "libfar/base/process.h"
 
@@ -21,10 +22,39 @@ static uint32_t my_start(pid_t pid)
 	return far_process_start(pid, &ticks) == 0 ? (uint32_t)ticks : 0;
 }
 
+/* A number that an exec changes and a fork does not. */
+static uint32_t my_image(void)
+{
+	static _Atomic uint32_t image;
+	uint32_t old = 0, now = (uint32_t)far_now_ns() | 1;
+
+	if (atomic_compare_exchange_strong(&image, &old, now))
+		return now;
+	return old;
+}
+
+/* Before an exec this process was a member too; that memory is gone. */
+static void forget_past(struct far_budget *b, uint32_t pid)
+{
+	uint32_t top = atomic_load(&b->sh->nr_members);
+
+	for (uint32_t i = 0; i < top; i++) {
+		struct far_budget_member *m = &b->sh->member[i];
+
+		if (atomic_load(&m->pid) != pid ||
+		    atomic_load(&m->image) == my_image())
+			continue;
+		atomic_fetch_sub(&b->sh->used_pages,
+				 atomic_exchange(&m->used_pages, 0));
+		atomic_store(&m->pid, 0);
+	}
+}
+
 static int join(struct far_budget *b)
 {
 	uint32_t pid = (uint32_t)getpid();
 
+	forget_past(b, pid);
 	for (uint32_t i = 0; i < FAR_BUDGET_MEMBERS; i++) {
 		struct far_budget_member *m = &b->sh->member[i];
 		uint32_t expected = 0, top;
@@ -32,7 +62,7 @@ static int join(struct far_budget *b)
 		if (!atomic_compare_exchange_strong(&m->pid, &expected, pid))
 			continue;
 		atomic_store(&m->start, my_start((pid_t)pid));
-		atomic_store(&m->is_evicting, 0);
+		atomic_store(&m->image, my_image());
 		b->me = m;
 		top = atomic_load(&b->sh->nr_members);
 		while (top < i + 1 && !atomic_compare_exchange_weak(
@@ -257,8 +287,15 @@ static bool is_dead(const struct far_budget_member *m)
 		return false;
 	if (kill(pid, 0) < 0 && errno == ESRCH)
 		return true;
-	return far_process_start(pid, &ticks) == 0 && atomic_load(&m->start) &&
-	       (uint32_t)ticks != atomic_load(&m->start);
+	switch (far_process_start(pid, &ticks)) {
+	case 0:
+		return atomic_load(&m->start) &&
+		       (uint32_t)ticks != atomic_load(&m->start);
+	case -ESRCH:
+		return true;
+	default: /* cannot tell */
+		return false;
+	}
 }
 
 int64_t far_budget_sweep(struct far_budget *b)

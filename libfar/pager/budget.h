@@ -18,10 +18,10 @@
 #define FAR_BUDGET_MEMBERS 1024
 
 struct far_budget_member {
-	_Atomic uint32_t pid;	      /* 0: free; set by the member */
-	_Atomic uint32_t start;	      /* low bits of its start time */
-	_Atomic int64_t used_pages;   /* the member's charge */
-	_Atomic uint32_t is_evicting; /* it has evictors running */
+	_Atomic uint32_t pid;	    /* 0: free; set by the member */
+	_Atomic uint32_t start;	    /* low bits of its start time */
+	_Atomic int64_t used_pages; /* the member's charge */
+	_Atomic uint32_t image;	    /* tells the program before an exec */
 	uint32_t pad;
 };
 

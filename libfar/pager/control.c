@@ -394,14 +394,10 @@ void stat_page_open(struct far_pager *p)
 	unsigned nr = atomic_fetch_add(&serial, 1);
 	int fd;
 
-	if (far_runtime_dir(dir, sizeof(dir)) < 0)
+	if (far_runtime_subdir("stat", dir, sizeof(dir)) < 0)
 		return;
-	(void)mkdir(dir, 0755);
-	(void)snprintf(p->stat_path, sizeof(p->stat_path), "%s/stat", dir);
-	(void)mkdir(p->stat_path, 0755);
 	(void)snprintf(p->stat_path, sizeof(p->stat_path),
-		       nr ? "%s/stat/%d.%u" : "%s/stat/%d", dir, (int)getpid(),
-		       nr);
+		       nr ? "%s/%d.%u" : "%s/%d", dir, (int)getpid(), nr);
 	(void)unlink(p->stat_path);
 	fd = open(p->stat_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 || posix_fallocate(fd, 0, (off_t)sizeof(*sp)) != 0)

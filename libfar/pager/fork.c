@@ -159,5 +159,6 @@ void far_fork_child(void)
 		else
 			child_unarmed(p);
 		stat_page_open(p);
+		stat_page_write(p);
 	}
 }
