@@ -135,7 +135,7 @@ static void feed(struct peer *p, const uint8_t *data, size_t len, size_t piece)
 			FUZZ_CHECK(pool_session_is_over(p->s));
 			return;
 		}
-		n = far_min_u64(far_min_u64(n, len), piece + 1);
+		n = far_min_u64(far_min_u64(n, len), piece);
 		memcpy(room, data, n);
 		data += n;
 		len -= n;
@@ -150,42 +150,79 @@ static size_t add_payload(struct fuzz_bytes *in, struct wire_msg *msg,
 	unsigned i, nr;
 
 	if (msg->type == WIRE_WRITE) {
-		msg->length = (uint32_t)(1 + fuzz_u8(in) % 3) * PAGE;
+		msg->length = (uint32_t)(1 + msg->id % 3) * PAGE;
 		msg->len = msg->length;
 		for (i = 0; i < msg->length; i++)
 			payload[i] = pattern(msg->off + i);
 		return msg->length;
 	}
-	nr = 1 + fuzz_u8(in) % 4;
+	nr = 1 + msg->id % 4;
 	for (i = 0; i < nr; i++)
 		wire_put_range(payload + i * WIRE_RANGE_LEN,
-			       fuzz_u8(in) % 64 * PAGE, fuzz_u8(in) % 4 * PAGE);
+			       fuzz_u8(in) % 16 * PAGE, fuzz_u8(in) % 4 * PAGE);
 	msg->length = nr * WIRE_RANGE_LEN;
 	return msg->length;
 }
 
+static void make_hello(struct fuzz_bytes *in, struct wire_hello *hello)
+{
+	uint8_t how = fuzz_u8(in);
+
+	hello->min_version = how == 255 ? 2 : 1;
+	hello->max_version = 2;
+	hello->limit = how / 2 % 4 * 8 * PAGE;
+	hello->attach = nr_tokens ? how % 2 : 0;
+	if (hello->attach)
+		memcpy(hello->token, tokens[how / 8 % FAR_ARRAY_SIZE(tokens)],
+		       WIRE_TOKEN_LEN);
+}
+
 static void make_request(struct fuzz_bytes *in, struct wire_msg *msg)
 {
+	static const uint8_t types[] = {
+		WIRE_WRITE,   WIRE_READ,    WIRE_WRITE, WIRE_READ,
+		WIRE_RESERVE, WIRE_DISCARD, WIRE_CLONE, WIRE_RELEASE,
+		WIRE_WRITE,   WIRE_READ,    WIRE_HELLO, WIRE_USAGE,
+		WIRE_PING,    WIRE_ERROR,   WIRE_CLONE, WIRE_REPLY | WIRE_PING,
+	};
+	uint8_t how = fuzz_u8(in);
+
 	memset(msg, 0, sizeof(*msg));
-	msg->type = 1 + fuzz_u8(in) % 10;
-	msg->id = fuzz_u8(in);
-	msg->off = fuzz_u8(in) % 64 * PAGE;
-	msg->len = fuzz_u8(in) % 32 * PAGE;
-	if (fuzz_u8(in) >= 250) {
+	msg->type = types[fuzz_u8(in) % FAR_ARRAY_SIZE(types)];
+	msg->id = how;
+	msg->off = fuzz_u8(in) % 16 * PAGE;
+	msg->len = (1 + how % 8) * PAGE;
+	if (how >= 250) { /* as far off as can be */
 		msg->off = fuzz_u64(in);
 		msg->len = fuzz_u64(in);
 	}
-	if (msg->type == WIRE_HELLO) {
-		msg->hello.min_version = msg->hello.max_version = 1;
-		msg->hello.max_version += fuzz_u8(in) % 2;
-		msg->hello.limit = fuzz_u8(in) % 8 * 16 * PAGE;
-		msg->hello.attach = fuzz_u8(in) % 2;
-		memcpy(msg->hello.token,
-		       tokens[fuzz_u8(in) % FAR_ARRAY_SIZE(tokens)],
-		       WIRE_TOKEN_LEN);
-	}
+	if (msg->type == WIRE_HELLO)
+		make_hello(in, &msg->hello);
 	if (msg->type == WIRE_ERROR)
 		wire_error(msg, -EPROTO, "over");
+}
+
+static void send_small(struct peer *p, const struct wire_msg *msg)
+{
+	uint8_t buf[WIRE_ENCODE_MAX];
+
+	feed(p, buf, wire_encode(msg, buf), sizeof(buf));
+}
+
+/* Most sessions get a start that lets the rest mean something. */
+static void open_up(struct peer *p, struct fuzz_bytes *in)
+{
+	struct wire_msg msg = {.type = WIRE_HELLO};
+	uint8_t how = fuzz_u8(in);
+
+	if (how >= 240)
+		return;
+	make_hello(in, &msg.hello);
+	send_small(p, &msg);
+	take(p, SIZE_MAX);
+	msg = (struct wire_msg){.type = WIRE_RESERVE, .len = how % 8 * PAGE};
+	if (msg.len && !pool_session_is_over(p->s))
+		send_small(p, &msg);
 }
 
 static void send_request(struct peer *p, struct fuzz_bytes *in)
@@ -194,18 +231,21 @@ static void send_request(struct peer *p, struct fuzz_bytes *in)
 	struct wire_msg msg;
 	size_t len;
 
+	if (!pool_session_is_open(p->s))
+		open_up(p, in);
 	make_request(in, &msg);
 	if (msg.type == WIRE_WRITE || msg.type == WIRE_DISCARD) {
 		len = add_payload(in, &msg, buf + WIRE_HEADER_LEN);
 		msg.payload_crc = far_crc32c(0, buf + WIRE_HEADER_LEN, len);
-		if (fuzz_u8(in) == 255)
+		if (msg.id == 249)
 			msg.payload_crc++; /* damaged on the way */
 		wire_encode_header(&msg, buf);
 		len += WIRE_HEADER_LEN;
 	} else {
 		len = wire_encode(&msg, buf);
 	}
-	feed(p, buf, len, fuzz_u8(in) * 32u);
+	/* now and then in many pieces */
+	feed(p, buf, len, msg.id % 16 ? SIZE_MAX / 2 : 100);
 }
 
 static void send_raw(struct peer *p, struct fuzz_bytes *in)
@@ -213,7 +253,7 @@ static void send_raw(struct peer *p, struct fuzz_bytes *in)
 	size_t len = far_min_u64(fuzz_u8(in), in->len);
 
 	is_pure = false;
-	feed(p, in->p, len, 8);
+	feed(p, in->p, len, 9);
 	in->p += len;
 	in->len -= len;
 }
