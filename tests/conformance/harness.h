@@ -16,8 +16,9 @@
 #include "libfar/backend/backend.h"
 
 #define PAGE ((uint64_t)FAR_PAGE_SIZE)
-#define WAIT_NS INT64_C(10000000000) /* a backend that takes longer is stuck   \
-				      */
+#define WAIT_NS                                                                \
+	INT64_C(10000000000) /* a backend that takes longer is stuck           \
+			      */
 
 struct harness {
 	char dir[64];	/* "" if there is none */

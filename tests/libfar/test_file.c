@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +18,22 @@
 #include "libfar/backend/file.h"
 #include "tests/libfar/backend_io.h"
 #include "tests/support/capture.h"
+
+/* io_uring as a container forbids it, while is_forbidden. */
+static bool is_forbidden;
+
+int __real_io_uring_queue_init(unsigned entries, struct io_uring *ring,
+			       unsigned flags);
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring,
+			       unsigned flags);
+
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring,
+			       unsigned flags)
+{
+	if (is_forbidden)
+		return -EPERM;
+	return __real_io_uring_queue_init(entries, ring, flags);
+}
 
 static char dir[64];
 static char *buf;
@@ -253,6 +270,31 @@ static void direct_io_is_used_or_its_lack_is_said(void **state)
 	far_backend_close(be);
 }
 
+static void without_io_uring_it_says_so_and_works(void **state)
+{
+	struct far_backend *be;
+	struct far_queue *q;
+	struct capture cap;
+	uint64_t off;
+
+	(void)state;
+	is_forbidden = true;
+	assert_int_equal(open_at("?size=1M,io=uring", &cap, &be), -EPERM);
+	assert_true(capture_has(&cap, "no io_uring"));
+	assert_true(capture_has(&cap, "fix: allow it, or write io=plain"));
+	assert_int_equal(open_at("?size=1M,direct=0", &cap, &be), 0);
+	assert_true(capture_has(&cap, "one transfer at a time"));
+	is_forbidden = false;
+	assert_int_equal(far_backend_caps(be)->flags, FAR_CAP_SYNC);
+	assert_int_equal(far_backend_reserve(be, PAGE, &off), 0);
+	assert_int_equal(far_queue_open(be, 8, &q), 0);
+	io_noise(buf, 1);
+	assert_int_equal(io_do(q, FAR_IO_WRITE, off, buf), 0);
+	assert_int_equal(io_do(q, FAR_IO_READ, off, buf), 0);
+	far_queue_close(q);
+	far_backend_close(be);
+}
+
 /* In a thread-like child whose table has none of the parent's descriptors. */
 static int adopt_without_descriptors(struct far_backend *be,
 				     const struct far_clone *clone,
@@ -352,6 +394,7 @@ int main(void)
 		CASE(a_refused_write_is_reported_and_reads_as_enodata),
 		CASE(a_short_read_is_eio),
 		CASE(direct_io_is_used_or_its_lack_is_said),
+		CASE(without_io_uring_it_says_so_and_works),
 		CASE(a_child_without_our_descriptors_adopts),
 		CASE(a_clone_that_is_gone_is_estale),
 	};
