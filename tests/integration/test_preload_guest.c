@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -388,7 +389,28 @@ static void check_streams(void)
 	}
 }
 
-/* Keys beyond 31 live in malloced blocks, which fork() clears in a child. */
+/*
+ * Values of keys beyond 31 live in a block of 512 bytes for each thread.
+ * fork() clears those of other threads in the child, before any handler of
+ * ours has run: what shares their pages must not suffer.
+ */
+#define KEY_BLOCK 512
+#define NR_NEIGHBOURS 16
+#define NR_BUSY 2
+
+static void *neighbours[NR_BUSY][NR_NEIGHBOURS];
+static _Atomic unsigned nr_busy_ready;
+
+static void check_neighbours(void)
+{
+	unsigned i, j;
+
+	for (i = 0; i < NR_BUSY; i++)
+		for (j = 0; j < NR_NEIGHBOURS; j++)
+			require(is_filled(neighbours[i][j], KEY_BLOCK, i + j),
+				"what lies beside a thread's keys is whole");
+}
+
 static void use_keys(void)
 {
 	unsigned i;
@@ -397,13 +419,29 @@ static void use_keys(void)
 		pthread_setspecific(keys[i], &keys[i]);
 }
 
+static void keep_neighbours(void **mine)
+{
+	uint64_t seed =
+		(uint64_t)((void *(*)[NR_NEIGHBOURS])(void *)mine - neighbours);
+	unsigned i;
+
+	for (i = 0; i < NR_NEIGHBOURS; i++) {
+		if (i == NR_NEIGHBOURS / 2)
+			use_keys();
+		mine[i] = malloc(KEY_BLOCK);
+		require(mine[i], "malloc of a neighbour");
+		fill(mine[i], KEY_BLOCK, seed + i);
+	}
+	atomic_fetch_add(&nr_busy_ready, 1);
+}
+
 static void *busy_thread(void *arg)
 {
 	unsigned char *ptr;
 	size_t len;
 
-	(void)arg;
-	use_keys();
+	if (arg)
+		keep_neighbours(arg);
 	for (len = 16; !is_over; len = len < MIB ? len * 3 : 16) {
 		ptr = malloc(len);
 		require(ptr, "malloc beside fork");
@@ -425,6 +463,7 @@ static void grandchild(unsigned i)
 
 static void fork_child(unsigned i)
 {
+	check_neighbours();
 	check_blocks(3, "a child inherits the blocks");
 	if (i == 0)
 		check_streams();
@@ -439,22 +478,26 @@ static void fork_child(unsigned i)
 
 static void run_fork(void)
 {
-	pthread_t busy[2];
+	pthread_t busy[NR_BUSY];
 	unsigned i;
 
 	for (i = 0; i < NR_KEYS; i++)
 		require(!pthread_key_create(&keys[i], NULL), "key_create");
 	use_keys();
 	open_streams();
-	for (i = 0; i < 2; i++)
-		require(!pthread_create(&busy[i], NULL, busy_thread, NULL),
+	for (i = 0; i < NR_BUSY; i++)
+		require(!pthread_create(&busy[i], NULL, busy_thread,
+					neighbours[i]),
 			"pthread_create");
+	while (atomic_load(&nr_busy_ready) < NR_BUSY)
+		sched_yield();
 	fill_blocks(3);
 	run_children(2, fork_child);
 	check_blocks(3, "the parent's blocks are untouched");
+	check_neighbours();
 	check_streams();
 	is_over = true;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < NR_BUSY; i++)
 		pthread_join(busy[i], NULL);
 	/* What the children are asked next must not be what they evicted. */
 	fill_blocks(4);
