@@ -65,7 +65,8 @@ static void set_make(struct flag_set *set, const struct cli_verb *verb)
 	const struct cli_flag *f;
 
 	memset(set, 0, sizeof(*set));
-	strcpy(set->letters, "+:");
+	/* What follows the program's name is the program's. */
+	strcpy(set->letters, verb->takes_options ? "+:" : ":");
 	for (f = verb->flags; f->name && set->nr < MAX_FLAGS - 1; f++)
 		set_add_flag(set, f);
 	set_add_flag(set, &help_flag);
