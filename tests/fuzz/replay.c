@@ -27,7 +27,7 @@ static void run(const uint8_t *data, size_t len)
 
 static void run_around(uint8_t *data, size_t len)
 {
-	size_t i, step = len / 64 + 1;
+	size_t i, step = len / 16 + 1;
 
 	run(data, len);
 	for (i = 0; i < len; i += step) {

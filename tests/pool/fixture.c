@@ -245,6 +245,27 @@ void raw_hello(int fd, const uint8_t *token, struct wire_msg *ret_welcome)
 	assert_int_equal(raw_recv(fd, ret_welcome, NULL), 1);
 }
 
+int raw_open(const char *addr)
+{
+	struct wire_msg msg;
+	int fd = raw_connect(addr);
+
+	raw_hello(fd, NULL, &msg);
+	assert_int_equal(msg.type, WIRE_HELLO | WIRE_REPLY);
+	return fd;
+}
+
+void raw_expect_refusal(int fd, int status)
+{
+	struct wire_msg msg;
+
+	assert_int_equal(raw_recv(fd, &msg, NULL), 1);
+	assert_int_equal(msg.type, WIRE_ERROR);
+	assert_int_equal(msg.status, status);
+	assert_int_equal(raw_recv(fd, &msg, NULL), 0);
+	(void)close(fd);
+}
+
 struct wire_usage raw_usage(int fd)
 {
 	struct wire_msg msg = {.type = WIRE_USAGE, .id = 2};

@@ -72,6 +72,12 @@ int raw_recv(int fd, struct wire_msg *ret_msg, void *payload);
 /** raw_hello() - HELLO and WELCOME; @token NULL: a new export */
 void raw_hello(int fd, const uint8_t *token, struct wire_msg *ret_welcome);
 
+/** raw_open() - connect and HELLO for a new export */
+int raw_open(const char *addr);
+
+/** raw_expect_refusal() - an ERROR with @status comes, then the end; closes */
+void raw_expect_refusal(int fd, int status);
+
 /** raw_usage() - what the server says it holds */
 struct wire_usage raw_usage(int fd);
 

@@ -412,6 +412,11 @@ static void a_server_that_does_not_read_blocks_nobody(void **state)
 		assert_true(wire_decode(head, want, &req) > 0);
 		assert_int_equal(req.off, i * WIRE_MAX_LEN);
 		assert_memory_equal(in, big, WIRE_MAX_LEN);
+		assert_int_equal(req.id, i);
+	}
+	assert_int_equal(pl.done, 0);
+	for (i = 0; i < NR_IOS; i++) {
+		req.id = i;
 		put(buf, make_answer(&req, 0, buf));
 	}
 	poll_until(NR_IOS);
