@@ -295,10 +295,11 @@ int far_extent_setup(struct far_pager *pager, unsigned ind)
 	int err;
 
 	the_pager = pager;
-	/* Without this jemalloc doubles what it asks for without end. */
+	/* Without this jemalloc doubles what it asks for without end; ENOENT:
+	 * it does not, with retain:false in the user's MALLOC_CONF. */
 	(void)snprintf(name, sizeof(name), "arena.%u.retain_grow_limit", ind);
 	err = far_je_mallctl(name, NULL, NULL, &grow, sizeof(grow));
-	if (err)
+	if (err && err != ENOENT)
 		return -err;
 	(void)snprintf(name, sizeof(name), "arena.%u.extent_hooks", ind);
 	if (!near_hooks)
