@@ -302,6 +302,7 @@ int far_extent_setup(struct far_pager *pager, unsigned ind)
 	if (err && err != ENOENT)
 		return -err;
 	(void)snprintf(name, sizeof(name), "arena.%u.extent_hooks", ind);
+	err = 0;
 	if (!near_hooks)
 		err = far_je_mallctl(name, &near_hooks, &old_len, NULL, 0);
 	if (err)
