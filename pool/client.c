@@ -13,6 +13,7 @@
 #include "libfar/base/arena.h"
 #include "libfar/base/log.h"
 #include "pool/link.h"
+#include "pool/sock.h"
 
 /* What a far_clone holds. */
 #define CLONE_MAGIC "FARPOOL1"
@@ -31,38 +32,6 @@ extern const struct far_backend_ops far_backend_unix_ops;
 static struct pool_client *as_client(struct far_backend *be)
 {
 	return (struct pool_client *)(void *)be;
-}
-
-/* ---- sockets ---- */
-
-static void sock_set(struct pool_sock *s, int fd)
-{
-	struct stat st = {0};
-
-	s->fd = fd;
-	(void)fstat(fd, &st); /* zeros match nothing: then it is left open */
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-}
-
-/*
- * After fork() the number may name something else: a child can have another
- * table of descriptors.  Closed only if it is the socket that it was.
- */
-static bool sock_is_here(const struct pool_sock *s)
-{
-	struct stat st;
-
-	return s->fd >= 0 && !fstat(s->fd, &st) && S_ISSOCK(st.st_mode) &&
-	       st.st_ino == s->ino && st.st_dev == s->dev;
-}
-
-static void sock_drop(struct pool_sock *s)
-{
-	/* close(), not shutdown(): a parent may still be using it */
-	if (sock_is_here(s))
-		(void)close(s->fd);
-	s->fd = -1;
 }
 
 /* ---- calls ---- */
@@ -91,7 +60,7 @@ static int attach(struct pool_client *c, struct pool_sock *ret_sock)
 	err = pool_link_open(&c->addr, &c->hello, &fd, &welcome, why);
 	if (err)
 		return is_unreachable(err) ? -EHOSTDOWN : err;
-	sock_set(ret_sock, fd);
+	pool_sock_set(ret_sock, fd);
 	return 0;
 }
 
@@ -108,7 +77,7 @@ static int call(struct pool_client *c, struct wire_msg *req,
 	}
 	err = pool_link_call(c->control.fd, req, ret_reply, POOL_CALL_NS);
 	if (err) {
-		sock_drop(&c->control);
+		pool_sock_drop(&c->control);
 		return -EHOSTDOWN;
 	}
 	return ret_reply->status;
@@ -202,15 +171,15 @@ static void drop_inherited(struct pool_client *c)
 
 	while ((q = c->queues)) {
 		c->queues = q->next;
-		if (sock_is_here(&q->sock)) {
+		if (pool_sock_is_here(&q->sock)) {
 			/* the same table: then these are the queue's, too */
 			(void)close(q->kick_fd);
 			(void)close(q->epoll_fd);
 		}
-		sock_drop(&q->sock);
+		pool_sock_drop(&q->sock);
 		far_near_unmap(q, sizeof(*q));
 	}
-	sock_drop(&c->control);
+	pool_sock_drop(&c->control);
 }
 
 static int client_adopt(struct far_backend *be, const struct far_clone *clone)
@@ -300,7 +269,7 @@ static int client_queue_open(struct far_backend *be, unsigned depth,
 	return 0;
 
 err_sock:
-	sock_drop(&q->sock);
+	pool_sock_drop(&q->sock);
 err_unmap:
 	far_near_unmap(q, sizeof(*q));
 	return err;
@@ -316,7 +285,7 @@ static void client_queue_close(struct far_queue *fq)
 	if (*at)
 		*at = q->next;
 	fini_events(q);
-	sock_drop(&q->sock);
+	pool_sock_drop(&q->sock);
 	far_near_unmap(q, sizeof(*q));
 }
 
@@ -418,7 +387,7 @@ static int connect_first(struct pool_client *c, far_log_fn log, void *log_ctx)
 		say_why(&c->addr, err, why, log, log_ctx);
 		return err;
 	}
-	sock_set(&c->control, fd);
+	pool_sock_set(&c->control, fd);
 	c->hello.attach = WIRE_ATTACH;
 	memcpy(c->hello.token, welcome.token, sizeof(welcome.token));
 	c->limit = welcome.capacity;

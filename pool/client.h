@@ -6,24 +6,17 @@
 #ifndef POOL_CLIENT_H
 #define POOL_CLIENT_H
 
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "libfar/backend/backend.h"
 #include "pool/addr.h"
+#include "pool/sock.h"
 #include "pool/wire.h"
 
 #define CLIENT_RING 256	   /* frames in flight; power of two, >= the depth */
 #define CLIENT_BATCH 16	   /* ranges in one DISCARD of ours */
 #define CLIENT_AHEAD 16384 /* bytes read beyond what is waited for */
 #define CLIENT_STAGE (WIRE_HEADER_LEN + WIRE_MAX_LEN + CLIENT_AHEAD)
-
-/** struct pool_sock - a socket, and what tells that it is still that one */
-struct pool_sock {
-	int fd; /* -1: none */
-	dev_t dev;
-	ino_t ino;
-};
 
 /** struct pool_client - a backend; control plane only */
 struct pool_client {

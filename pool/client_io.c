@@ -7,7 +7,6 @@
  */
 #include "pool/client.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -6,15 +6,40 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libfar/base/clock.h"
 
 #define UNIX_BUF_BYTES (1 << 20)
-#define KEEP_IDLE_S 10
-#define KEEP_INTERVAL_S 5
-#define KEEP_COUNT 3
-#define USER_TIMEOUT_MS 25000 /* as long as keep-alive takes to notice */
+#define KEEP_IDLE_S 30
+#define KEEP_INTERVAL_S 10
+#define KEEP_COUNT 6
+
+void pool_sock_set(struct pool_sock *s, int fd)
+{
+	struct stat st = {0};
+
+	s->fd = fd;
+	(void)fstat(fd, &st); /* zeros match nothing: then it is left open */
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+}
+
+bool pool_sock_is_here(const struct pool_sock *s)
+{
+	struct stat st;
+
+	return s->fd >= 0 && !fstat(s->fd, &st) && S_ISSOCK(st.st_mode) &&
+	       st.st_ino == s->ino && st.st_dev == s->dev;
+}
+
+void pool_sock_drop(struct pool_sock *s)
+{
+	if (pool_sock_is_here(s))
+		(void)close(s->fd); /* what was to be said is said */
+	s->fd = -1;
+}
 
 static void set(int fd, int level, int name, int value)
 {
@@ -39,7 +64,6 @@ void pool_sock_tune(int fd)
 	set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
 	set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
 	set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
-	set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 }
 
 int pool_sock_wait(int fd, short events, uint64_t deadline_ns)
@@ -109,6 +133,12 @@ int pool_sock_connect(const struct pool_addr *addr, uint64_t timeout_ns,
 		return err;
 	}
 	pool_sock_tune(fd);
+	/*
+	 * Only the client gives up on a silent peer: the server must keep the
+	 * pages of a client that is being debugged or frozen.
+	 */
+	if (!pool_addr_is_unix(addr))
+		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, POOL_SILENCE_MS);
 	*ret_fd = fd;
 	return 0;
 }
