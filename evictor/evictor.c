@@ -242,9 +242,12 @@ static void park(struct worker *w)
 	drain(w);
 	atomic_fetch_add(&e->nr_parked, 1);
 	far_futex_wake(&e->nr_parked, INT32_MAX);
-	while (seen = atomic_load(&e->resumed),
-	       atomic_load(&e->pauses) && !atomic_load(&e->is_stopping))
+	for (;;) {
+		seen = atomic_load(&e->resumed);
+		if (!atomic_load(&e->pauses) || atomic_load(&e->is_stopping))
+			break;
 		far_futex_wait(&e->resumed, seen, IDLE_NS);
+	}
 	atomic_fetch_sub(&e->nr_parked, 1);
 }
 
@@ -327,7 +330,7 @@ void far_evictor_pause(struct far_evictor *e)
 		nr += e->workers[i].is_started;
 	atomic_fetch_add(&e->pauses, 1);
 	e->attr.ops->kick(e->attr.host);
-	while (seen = atomic_load(&e->nr_parked), seen < nr)
+	while ((seen = atomic_load(&e->nr_parked)) < nr)
 		far_futex_wait(&e->nr_parked, seen, REAP_NS);
 }
 

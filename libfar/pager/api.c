@@ -76,7 +76,7 @@ static int init_parts(struct far_pager *p)
 		return r;
 	p->shards = mem;
 	p->nr_shards = FAR_NR_SHARDS;
-	r = far_ranges_init(&p->ranges, p->max_pages);
+	r = far_ranges_init(&p->ranges, p->max_pages, (uintptr_t)p->base);
 	if (r < 0)
 		return r;
 	r = far_budget_open(&p->budget, p->cfg.budget,

@@ -32,6 +32,7 @@
 #define ADOPT_PAGES 4096
 #define DISCARD_RUN 64
 #define WAIT_NS (1 * FAR_NS_PER_S)
+#define WRITE_ERROR_NS (10 * FAR_NS_PER_S)
 
 /* Hooks of the preload; set once, before any pager has threads. */
 static void (*thread_hook)(void);
@@ -94,16 +95,14 @@ void pager_kick(struct far_pager *p)
 
 int pager_request(struct far_pager *p, struct far_request *req)
 {
-	uint32_t seen;
-
 	atomic_store(&req->is_done, 0);
 	(void)pthread_mutex_lock(&p->request_lock);
 	req->next = p->requests;
 	p->requests = req;
 	(void)pthread_mutex_unlock(&p->request_lock);
 	pager_kick(p);
-	while (seen = atomic_load(&req->is_done), !seen)
-		far_futex_wait(&req->is_done, seen, WAIT_NS);
+	while (!atomic_load(&req->is_done))
+		far_futex_wait(&req->is_done, 0, WAIT_NS);
 	return req->result;
 }
 
@@ -190,6 +189,23 @@ static void report_lost(struct far_pager *p)
 			(void)space_poison(&p->space, pager_addr(p, l->pg));
 	}
 	atomic_store(&p->lost_seen, end);
+}
+
+/* Once in a while, as long as pages cannot leave. */
+static void report_write_error(struct far_pager *p, uint64_t now)
+{
+	int err = atomic_exchange(&p->write_error, 0);
+
+	if (!err ||
+	    (p->write_error_ns && now - p->write_error_ns < WRITE_ERROR_NS))
+		return;
+	p->write_error_ns = now;
+	far_log(&p->log, FAR_LOG_ERR,
+		"pages cannot be written to %s: %s; they stay local, and a "
+		"fault that finds no frame for %s ends in SIGBUS; fix: %s",
+		p->cfg.far, strerrordesc_np(-err), p->cfg.on_loss,
+		err == -ENOSPC ? "give it more room, or raise local="
+			       : "look after the backend");
 }
 
 /* --- capacity
@@ -633,6 +649,7 @@ static void housekeep(struct far_pager *p, uint64_t *last_ns)
 		return;
 	*last_ns = now;
 	discard_stale(p);
+	report_write_error(p, now);
 	(void)far_budget_sweep(&p->budget);
 	stat_page_write(p);
 }

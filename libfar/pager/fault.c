@@ -6,6 +6,7 @@
  * goes on completing fetches that are under way.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +20,7 @@
 
 #define READ_AHEAD 15 /* pages behind a fault on a sequential page */
 #define RETRY_NS (10 * FAR_NS_PER_MS)
+#define RETRY_MS 5    /* how often to look whether one is due */
 #define WRONG_TRIES 5 /* reads of a page whose checksum is wrong */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 #define MSGS 16
@@ -563,29 +565,49 @@ static void read_faults(struct far_monitor *m)
 		if (m->fetch.nr_busy)
 			(void)fetcher_poll(&m->fetch);
 		placement_follow(&m->place, msgs[n - 1].tid, now);
-		if ((unsigned)n < want)
-			return; /* that was all */
+		if ((unsigned)n < want || m->fetch.waiting)
+			return; /* that was all, or the rest can wait */
 	}
 }
 
-static int wait_time_ms(const struct far_monitor *m)
+/*
+ * Waits for a message, or for what else the monitor has to do.  A lone
+ * monitor over a synchronous backend lets the read itself wait, which saves a
+ * system call; but such a descriptor cannot be polled, so while a retry is due
+ * it is switched back.
+ */
+static void await_work(struct far_monitor *m)
 {
-	return m->fetch.waiting ? 5 : -1;
+	int fd = m->fetch.pager->space.fd;
+	bool is_due = m->fetch.waiting != NULL;
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	struct epoll_event ev[4];
+
+	if (m->epfd >= 0) {
+		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
+				 is_due ? RETRY_MS : -1);
+		return;
+	}
+	if (m->is_blocking == is_due && far_uffd_set_blocking(fd, !is_due) == 0)
+		m->is_blocking = !is_due;
+	if (is_due)
+		(void)poll(&pfd, 1, RETRY_MS);
 }
 
 static void *monitor_main(void *arg)
 {
 	struct far_monitor *m = arg;
 	struct far_pager *p = m->fetch.pager;
-	struct epoll_event ev[4];
 
 	pager_thread_begin("far-fault", m->index);
 	placement_init(&m->place);
 	while (!atomic_load(&p->stopping)) {
-		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
-				 wait_time_ms(m));
+		await_work(m);
 		if (m->fetch.nr_busy)
 			(void)fetcher_poll(&m->fetch);
+		/* a retry that failed again needs a timer, not a read */
+		if (m->is_blocking && m->fetch.waiting)
+			continue;
 		read_faults(m);
 	}
 	while (m->fetch.nr_busy) { /* close: nobody waits for these */
@@ -603,39 +625,47 @@ static int watch(int epfd, int fd, uint32_t events)
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
+static int choose_wait(struct far_monitor *m)
+{
+	struct far_pager *p = m->fetch.pager;
+	int fd = far_queue_event_fd(m->fetch.q);
+	int r;
+
+	m->epfd = -1;
+	if (fd < 0 && p->nr_monitors == 1)
+		return 0; /* see await_work() */
+	m->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (m->epfd < 0)
+		return -errno;
+	r = watch(m->epfd, p->stop_fd, EPOLLIN);
+	if (r == 0)
+		/* one fault wakes one monitor */
+		r = watch(m->epfd, p->space.fd, EPOLLIN | EPOLLEXCLUSIVE);
+	if (r == 0 && fd >= 0)
+		r = watch(m->epfd, fd, EPOLLIN);
+	return r;
+}
+
 static int monitor_start(struct far_pager *p, unsigned i)
 {
 	struct far_monitor *m = &p->monitors[i];
-	int r, fd;
+	int r;
 
 	m->index = i;
 	r = fetcher_init(&m->fetch, p, pager_shard_monitor(p, i));
 	if (r < 0)
 		return r;
-	m->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (m->epfd < 0) {
-		r = -errno;
-		goto err_fetcher;
-	}
-	r = watch(m->epfd, p->stop_fd, EPOLLIN);
-	if (r == 0)
-		/* one fault wakes one monitor */
-		r = watch(m->epfd, p->space.fd, EPOLLIN | EPOLLEXCLUSIVE);
-	fd = far_queue_event_fd(m->fetch.q);
-	if (r == 0 && fd >= 0)
-		r = watch(m->epfd, fd, EPOLLIN);
+	r = choose_wait(m);
 	if (r == 0)
 		r = pager_thread(&m->thread, monitor_main, m);
-	if (r < 0)
-		goto err_epoll;
+	if (r < 0) {
+		if (m->epfd >= 0)
+			(void)close(m->epfd);
+		fetcher_fini(&m->fetch);
+		return r;
+	}
 	m->is_started = true;
 	return 0;
-
-err_epoll:
-	(void)close(m->epfd);
-err_fetcher:
-	fetcher_fini(&m->fetch);
-	return r;
 }
 
 int monitors_start(struct far_pager *p)
@@ -655,13 +685,16 @@ void monitors_stop(struct far_pager *p)
 {
 	atomic_store(&p->stopping, 1);
 	(void)eventfd_write(p->stop_fd, 1);
+	if (p->nr_monitors == 1 && p->monitors[0].is_started)
+		(void)*p->space.doorbell; /* it may be waiting in a read */
 	for (unsigned i = 0; i < p->nr_monitors; i++) {
 		struct far_monitor *m = &p->monitors[i];
 
 		if (!m->is_started)
 			continue;
 		(void)pthread_join(m->thread, NULL);
-		(void)close(m->epfd);
+		if (m->epfd >= 0)
+			(void)close(m->epfd);
 		fetcher_fini(&m->fetch);
 		m->is_started = false;
 	}

@@ -72,7 +72,8 @@ struct far_monitor {
 	struct far_placement place;
 	pthread_t thread;
 	unsigned index;
-	int epfd;
+	int epfd;	  /* -1: waits in the read itself */
+	bool is_blocking; /* the userfaultfd is, just now */
 	bool is_started;
 };
 
@@ -159,6 +160,9 @@ struct far_pager {
 	uint32_t prefetch_head, prefetch_tail;
 
 	/* pages nobody has; monitors push, far-ctl logs and poisons */
+	_Atomic int write_error;   /* of the last write that failed; far-ctl
+				    * logs it and sets it to 0 */
+	uint64_t write_error_ns;   /* when it logged one; far-ctl only */
 	_Atomic uint32_t has_lost; /* some word is LOST */
 	_Atomic uint32_t nr_lost;
 	_Atomic uint32_t lost_seen;

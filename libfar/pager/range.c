@@ -37,7 +37,7 @@ static void change_end(struct far_ranges *rs)
 	atomic_fetch_add_explicit(&rs->seq, 1, memory_order_release);
 }
 
-int far_ranges_init(struct far_ranges *rs, far_pgno_t max_pages)
+int far_ranges_init(struct far_ranges *rs, far_pgno_t max_pages, uintptr_t base)
 {
 	void *p;
 	int r;
@@ -49,6 +49,7 @@ int far_ranges_init(struct far_ranges *rs, far_pgno_t max_pages)
 	rs->r = p;
 	rs->max = MAX_RANGES;
 	rs->max_pages = max_pages;
+	rs->base_pg = base >> FAR_PAGE_SHIFT;
 	return 0;
 }
 
@@ -92,6 +93,13 @@ static void add(struct far_ranges *rs, uint32_t at, far_pgno_t start,
 	}
 }
 
+/* The first page from @start on whose address is aligned. */
+static uint64_t aligned(const struct far_ranges *rs, uint64_t start,
+			far_pgno_t align)
+{
+	return far_round_up(start + rs->base_pg, align) - rs->base_pg;
+}
+
 int far_ranges_alloc(struct far_ranges *rs, far_pgno_t nr, far_pgno_t align,
 		     far_pgno_t *ret_start)
 {
@@ -101,12 +109,12 @@ int far_ranges_alloc(struct far_ranges *rs, far_pgno_t nr, far_pgno_t align,
 	if (n + 1 >= rs->max)
 		return -ENOMEM;
 	for (at = 0; at < n; at++) {
-		start = far_round_up(start, align);
+		start = aligned(rs, start, align);
 		if (start + nr <= start_of(rs, at))
 			break;
 		start = end_of(rs, at);
 	}
-	start = far_round_up(start, align);
+	start = aligned(rs, start, align);
 	if (start + nr > rs->max_pages)
 		return -ENOMEM;
 	/* alignment may have skipped into a later gap only at the end */

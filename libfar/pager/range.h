@@ -21,18 +21,21 @@ struct far_range {
 struct far_ranges {
 	struct far_range *r; /* near memory */
 	far_pgno_t max_pages;
-	uint32_t max; /* entries that fit */
+	uint64_t base_pg; /* page number of page 0's address, for alignment */
+	uint32_t max;	  /* entries that fit */
 	_Atomic uint32_t nr;
 	_Atomic uint32_t seq; /* odd while changing */
 	_Atomic uint64_t mapped_pages;
 	_Atomic far_pgno_t top; /* no page at or above was ever mapped */
 };
 
-int far_ranges_init(struct far_ranges *rs, far_pgno_t max_pages);
+/** far_ranges_init() - for @max_pages pages from address @base on */
+int far_ranges_init(struct far_ranges *rs, far_pgno_t max_pages,
+		    uintptr_t base);
 void far_ranges_fini(struct far_ranges *rs);
 
 /**
- * far_ranges_alloc() - lowest free @nr pages aligned to @align pages
+ * far_ranges_alloc() - lowest free @nr pages, address aligned to @align pages
  * Return: 0; -ENOMEM no room.
  */
 int far_ranges_alloc(struct far_ranges *rs, far_pgno_t nr, far_pgno_t align,

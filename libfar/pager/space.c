@@ -96,6 +96,24 @@ int space_stage(struct far_space *s, unsigned nr)
 	return 0;
 }
 
+static int open_doorbell(struct far_space *s)
+{
+	char *page;
+	int r = map_guarded(FAR_PAGE_SIZE, &page);
+
+	if (r < 0)
+		return r;
+	(void)madvise(page, FAR_PAGE_SIZE, MADV_DONTFORK);
+	s->doorbell = page;
+	return far_uffd_register(s->fd, page, FAR_PAGE_SIZE, false);
+}
+
+static void close_doorbell(struct far_space *s)
+{
+	unmap_guarded((char *)(uintptr_t)s->doorbell, FAR_PAGE_SIZE);
+	s->doorbell = NULL;
+}
+
 int space_open(struct far_space *s, unsigned takeout, bool user_only_ok)
 {
 	int fd = far_uffd_open(user_only_ok, &s->info);
@@ -112,7 +130,9 @@ int space_open(struct far_space *s, unsigned takeout, bool user_only_ok)
 	if (s->pagemap_fd < 0)
 		return -errno;
 	s->lost_fd = memfd_create("far-lost", MFD_CLOEXEC);
-	return s->lost_fd < 0 ? -errno : 0;
+	if (s->lost_fd < 0)
+		return -errno;
+	return open_doorbell(s);
 }
 
 int space_register(struct far_space *s)
@@ -143,6 +163,7 @@ static void close_fd(int *fd)
 
 void space_close(struct far_space *s)
 {
+	close_doorbell(s);
 	close_fd(&s->fd);
 	close_fd(&s->pagemap_fd);
 	close_fd(&s->lost_fd);
@@ -168,6 +189,7 @@ void space_forget_fds(struct far_space *s)
 	/* not inherited: MADV_DONTFORK */
 	s->stage = NULL;
 	s->nr_stage = 0;
+	s->doorbell = NULL;
 }
 
 int space_install(struct far_space *s, char *addr, const void *src,

@@ -23,8 +23,9 @@ struct far_space {
 	size_t len;
 	char *stage; /* nr_stage pages, near, a mapping of its own */
 	unsigned nr_stage;
-	const char *zero; /* one page of zeros */
-	int fd;		  /* userfaultfd, in far-ctl's descriptor table */
+	const char *zero;	 /* one page of zeros */
+	volatile char *doorbell; /* touching it wakes a monitor, once */
+	int fd; /* userfaultfd, in far-ctl's descriptor table */
 	int pagemap_fd;
 	int lost_fd; /* empty memfd: what lost pages are mapped to where
 		      * the kernel cannot poison */

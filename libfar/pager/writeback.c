@@ -394,6 +394,8 @@ static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
 		return;
 	if (e->kind == WB_NO_SLOT || (e->kind == WB_WRITE && e->io.res < 0)) {
 		FAR_COUNT(st, write_errors);
+		atomic_store(&p->write_error,
+			     e->kind == WB_NO_SLOT ? -ENOSPC : e->io.res);
 		wb->retry_ns = far_now_ns() + 10 * FAR_NS_PER_MS;
 		if (put_back(wb, e, far_page_load(&p->words[e->pg]))) {
 			b->nr_frames--; /* its frame is in use again */

@@ -189,6 +189,16 @@ int far_uffd_register(int fd, void *addr, size_t len, bool wp)
 	return sys_ioctl(fd, UFFDIO_REGISTER, &reg);
 }
 
+int far_uffd_set_blocking(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	flags = on ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
 int far_uffd_read(int fd, struct far_uffd_msg *ret_msgs, unsigned max)
 {
 	struct uffd_msg raw[16];

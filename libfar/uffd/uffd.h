@@ -59,8 +59,12 @@ struct far_uffd_msg {
 	uint32_t tid; /* who faulted; 0 where the kernel does not say */
 };
 
+/** far_uffd_set_blocking() - whether far_uffd_read() waits for a message */
+int far_uffd_set_blocking(int fd, bool on);
+
 /**
- * far_uffd_read() - up to @max fault messages; never blocks
+ * far_uffd_read() - up to @max fault messages; waits for the first only after
+ * far_uffd_set_blocking()
  * Return: how many, 0 if none are there; -errno.
  */
 int far_uffd_read(int fd, struct far_uffd_msg *ret_msgs, unsigned max);

@@ -99,7 +99,7 @@ static void random_changes_match_a_bitmap(void **state)
 	(void)state;
 	rng_state = 42;
 	memset(model, 0, sizeof(model));
-	assert_int_equal(far_ranges_init(&rs, NR_PAGES), 0);
+	assert_int_equal(far_ranges_init(&rs, NR_PAGES, 0), 0);
 	for (int i = 0; i < ROUNDS; i++) {
 		if (rnd(3))
 			random_free(&rs);
@@ -118,7 +118,7 @@ static void ends_are_respected(void **state)
 	far_pgno_t at = 99;
 
 	(void)state;
-	assert_int_equal(far_ranges_init(&rs, 64), 0);
+	assert_int_equal(far_ranges_init(&rs, 64, 0), 0);
 	assert_int_equal(far_ranges_alloc(&rs, 65, 1, &at), -ENOMEM);
 	assert_int_equal(far_ranges_alloc(&rs, 64, 64, &at), 0);
 	assert_int_equal(at, 0);
@@ -140,7 +140,7 @@ static void last_page_number_does_not_wrap(void **state)
 	far_pgno_t at;
 
 	(void)state;
-	assert_int_equal(far_ranges_init(&rs, UINT32_MAX), 0);
+	assert_int_equal(far_ranges_init(&rs, UINT32_MAX, 0), 0);
 	assert_int_equal(far_ranges_alloc(&rs, UINT32_MAX - 1, 1, &at), 0);
 	assert_int_equal(far_ranges_alloc(&rs, 2, 1, &at), -ENOMEM);
 	assert_int_equal(far_ranges_alloc(&rs, 1, 1, &at), 0);
@@ -157,7 +157,7 @@ static void too_many_pieces_are_refused(void **state)
 	int r = 0;
 
 	(void)state;
-	assert_int_equal(far_ranges_init(&rs, 1u << 20), 0);
+	assert_int_equal(far_ranges_init(&rs, 1u << 20, 0), 0);
 	assert_int_equal(far_ranges_alloc(&rs, 1u << 20, 1, &at), 0);
 	for (pg = 1; r == 0 && pg < 1u << 20; pg += 16)
 		r = far_ranges_free(&rs, pg, 1);
@@ -207,7 +207,7 @@ static void reader_never_sees_half_a_change(void **state)
 
 	(void)state;
 	rng_state = 7;
-	assert_int_equal(far_ranges_init(&rs, 1016), 0);
+	assert_int_equal(far_ranges_init(&rs, 1016, 0), 0);
 	assert_int_equal(far_ranges_alloc(&rs, 1016, 1, &at), 0);
 	assert_int_equal(far_ranges_free(&rs, 500, 1), 0);
 	assert_int_equal(pthread_create(&th, NULL, read_ranges, &rd), 0);
