@@ -202,8 +202,8 @@ static void file_is_checked(void **state)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(far_budget_open(&b, path, 1), -EINVAL); /* empty */
-	assert_int_equal(
-		ftruncate(fd, (off_t)sizeof(struct far_budget_shared)), 0);
+	assert_int_equal(ftruncate(fd, (off_t)sizeof(struct far_budget_shared)),
+			 0);
 	(void)close(fd);
 	assert_int_equal(far_budget_open(&b, path, 1), -EINVAL); /* magic */
 	assert_int_equal(far_budget_create(path, 77), 0); /* replaces it */
@@ -364,7 +364,8 @@ static void members_have_a_bound(void **state)
 			far_budget_close(&many[i]);
 }
 
-/* --- fork ------------------------------------------------------------------ */
+/* --- fork ------------------------------------------------------------------
+ */
 
 static int forked_member(struct far_budget *b, int64_t sum)
 {

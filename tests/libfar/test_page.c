@@ -81,14 +81,14 @@ static void only_steps_of_the_diagram_are_legal(void **state)
 	 * M remote, F fetching, L lost */
 	static const char *const table[NR_STATES] = {
 		/*                     ARTESMFL */
-		[FAR_PAGE_ABSENT] =   "11000010",
+		[FAR_PAGE_ABSENT] = "11000010",
 		[FAR_PAGE_RESIDENT] = "01100000",
-		[FAR_PAGE_TAKING] =   "11110100",
+		[FAR_PAGE_TAKING] = "11110100",
 		[FAR_PAGE_EVICTING] = "10011100",
 		[FAR_PAGE_RESCUING] = "11001001",
-		[FAR_PAGE_REMOTE] =   "10000110",
+		[FAR_PAGE_REMOTE] = "10000110",
 		[FAR_PAGE_FETCHING] = "11000111",
-		[FAR_PAGE_LOST] =     "10000001",
+		[FAR_PAGE_LOST] = "10000001",
 	};
 
 	(void)state;

@@ -118,7 +118,8 @@ static void discard_then_write_under_eviction(void **state)
 	tp_close(&t);
 }
 
-/* --- unmap and map --------------------------------------------------------- */
+/* --- unmap and map ---------------------------------------------------------
+ */
 
 static void remapped_range_reads_zeros(void **state)
 {
@@ -178,17 +179,17 @@ static void pinned_pages_stay(void **state)
 	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_PIN), 0);
 	assert_int_equal(tp_resident(t.mem, len), PAGES(len));
 	for (int round = 0; round < 3; round++) {
-		assert_int_equal(tp_same_all(t.mem + len, t.len - len,
-					     1 + PAGES(len)),
-				 0);
+		assert_int_equal(
+			tp_same_all(t.mem + len, t.len - len, 1 + PAGES(len)),
+			0);
 		assert_int_equal(tp_resident(t.mem, len), PAGES(len));
 	}
 	assert_int_equal(tp_same_all(t.mem, len, 1), 0);
 	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_UNPIN), 0);
 	for (int round = 0; round < 2; round++)
-		assert_int_equal(tp_same_all(t.mem + len, t.len - len,
-					     1 + PAGES(len)),
-				 0);
+		assert_int_equal(
+			tp_same_all(t.mem + len, t.len - len, 1 + PAGES(len)),
+			0);
 	assert_true(tp_resident(t.mem, len) < PAGES(len));
 	assert_int_equal(tp_same_all(t.mem, len, 1), 0);
 	tp_close(&t);
@@ -221,19 +222,18 @@ static void pins_end_at_half_the_limit(void **state)
 	struct tp t = tp_open("lazy=off", BIG);
 
 	(void)state;
-	assert_int_equal(far_advise(t.pager, t.mem, TP_LIMIT / 2 + 4096,
-				    FAR_ADV_PIN),
-			 -EDQUOT);
+	assert_int_equal(
+		far_advise(t.pager, t.mem, TP_LIMIT / 2 + 4096, FAR_ADV_PIN),
+		-EDQUOT);
 	/* what a refused call pinned is unpinned again, to the page */
 	assert_int_equal(far_advise(t.pager, t.mem, TP_LIMIT / 2, FAR_ADV_PIN),
 			 0);
 	assert_int_equal(far_advise(t.pager, t.mem, 4096, FAR_ADV_PIN), 0);
-	assert_int_equal(far_advise(t.pager, t.mem + TP_LIMIT / 2, 4096,
-				    FAR_ADV_PIN),
-			 -EDQUOT);
-	assert_int_equal(far_advise(t.pager, t.mem, TP_LIMIT / 2,
-				    FAR_ADV_UNPIN),
-			 0);
+	assert_int_equal(
+		far_advise(t.pager, t.mem + TP_LIMIT / 2, 4096, FAR_ADV_PIN),
+		-EDQUOT);
+	assert_int_equal(
+		far_advise(t.pager, t.mem, TP_LIMIT / 2, FAR_ADV_UNPIN), 0);
 	assert_int_equal(far_advise(t.pager, t.mem, 4096, FAR_ADV_UNPIN), 0);
 	assert_int_equal(far_advise(t.pager, t.mem + TP_LIMIT / 2, TP_LIMIT / 2,
 				    FAR_ADV_PIN),
@@ -246,7 +246,8 @@ static void pins_end_at_half_the_limit(void **state)
 	tp_close(&t);
 }
 
-/* --- prefetch and cold ----------------------------------------------------- */
+/* --- prefetch and cold -----------------------------------------------------
+ */
 
 static void willneed_brings_pages_in(void **state)
 {
@@ -256,8 +257,7 @@ static void willneed_brings_pages_in(void **state)
 
 	(void)state;
 	tp_fill_all(t.mem, t.len, 1);
-	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD), 0);
-	TP_WAIT(tp_resident(t.mem, len) == 0, 5);
+	assert_true(tp_evict(t.pager, t.mem, len));
 	/* frames are needed for pages that nobody has asked for */
 	assert_int_equal(far_advise(t.pager, t.mem + 32 * MIB, 32 * MIB,
 				    FAR_ADV_DISCARD),
@@ -280,8 +280,7 @@ static void cold_pages_leave(void **state)
 	(void)state;
 	tp_fill_all(t.mem, 2 * len, 1); /* far from the limit */
 	assert_int_equal(tp_resident(t.mem, 2 * len), PAGES(2 * len));
-	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD), 0);
-	TP_WAIT(tp_resident(t.mem, len) == 0, 5);
+	assert_true(tp_evict(t.pager, t.mem, len));
 	assert_int_equal(tp_resident(t.mem + len, len), PAGES(len));
 	assert_int_equal(tp_same_all(t.mem, 2 * len, 1), 0);
 	tp_close(&t);
@@ -295,8 +294,7 @@ static void sequential_reads_fetch_ahead(void **state)
 
 	(void)state;
 	tp_fill_all(t.mem, len, 1);
-	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD), 0);
-	TP_WAIT(tp_resident(t.mem, len) == 0, 5);
+	assert_true(tp_evict(t.pager, t.mem, len));
 	TP_WAIT(TP_STAT(t.pager, evicted_pages) == PAGES(len), 5);
 	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_RANDOM), 0);
 	a = tp_stats(t.pager);
@@ -304,8 +302,7 @@ static void sequential_reads_fetch_ahead(void **state)
 	b = tp_stats(t.pager);
 	assert_int_equal(b.prefetched_pages, a.prefetched_pages);
 	assert_int_equal(b.faults_remote - a.faults_remote, PAGES(len));
-	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD), 0);
-	TP_WAIT(tp_resident(t.mem, len) == 0, 5);
+	assert_true(tp_evict(t.pager, t.mem, len));
 	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_SEQUENTIAL),
 			 0);
 	a = tp_stats(t.pager);
@@ -340,7 +337,7 @@ static void flushed_pages_stay_and_drop_clean(void **state)
 	assert_int_equal(a.written_bytes, len);
 	assert_int_equal(far_flush(t.pager, t.mem, len), 0);
 	assert_int_equal(TP_STAT(t.pager, written_bytes), len);
-	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD), 0);
+	assert_true(tp_evict(t.pager, t.mem, len));
 	TP_WAIT(TP_STAT(t.pager, evicted_pages) == PAGES(len), 5);
 	b = tp_stats(t.pager);
 	assert_int_equal(b.written_bytes, len);
@@ -359,9 +356,7 @@ static void write_after_flush_is_kept(void **state)
 		tp_fill_all(t.mem, len, r * 10000);
 		assert_int_equal(far_flush(t.pager, t.mem, len), 0);
 		tp_fill_all(t.mem, len, r * 20000);
-		assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD),
-				 0);
-		TP_WAIT(tp_resident(t.mem, len) == 0, 5);
+		assert_true(tp_evict(t.pager, t.mem, len));
 		assert_int_equal(tp_same_all(t.mem, len, r * 20000), 0);
 	}
 	tp_close(&t);
@@ -397,8 +392,7 @@ static void unpin_during_flush_unpins(void **state)
 		assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_UNPIN),
 				 0);
 	}
-	assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD), 0);
-	TP_WAIT(tp_resident(t.mem, len) == 0, 5);
+	assert_true(tp_evict(t.pager, t.mem, len));
 	tp_close(&t);
 }
 
@@ -433,16 +427,15 @@ static void pins_and_discards_while_flushing(void **state)
 			char *at = t.mem + pg * FAR_PAGE_SIZE;
 
 			tp_fill(t.mem, pg, r * 7 + pg);
-			assert_int_equal(far_advise(t.pager, at, 4096,
-						    FAR_ADV_PIN),
-					 0);
+			assert_int_equal(
+				far_advise(t.pager, at, 4096, FAR_ADV_PIN), 0);
 			wrong += !tp_same(t.mem, pg, r * 7 + pg);
-			assert_int_equal(far_advise(t.pager, at, 4096,
-						    FAR_ADV_UNPIN),
-					 0);
-			assert_int_equal(far_advise(t.pager, at, 4096,
-						    FAR_ADV_DISCARD),
-					 0);
+			assert_int_equal(
+				far_advise(t.pager, at, 4096, FAR_ADV_UNPIN),
+				0);
+			assert_int_equal(
+				far_advise(t.pager, at, 4096, FAR_ADV_DISCARD),
+				0);
 			tp_fill(t.mem, pg, r * 9 + pg);
 			wrong += !tp_same(t.mem, pg, r * 9 + pg);
 		}
@@ -453,8 +446,7 @@ static void pins_and_discards_while_flushing(void **state)
 	assert_int_equal(pthread_join(f.thread, NULL), 0);
 	assert_int_equal(f.result, 0);
 	assert_int_equal(wrong, 0);
-	assert_int_equal(far_advise(t.pager, t.mem, f.len, FAR_ADV_COLD), 0);
-	TP_WAIT(tp_resident(t.mem, f.len) == 0, 5);
+	assert_true(tp_evict(t.pager, t.mem, f.len));
 	tp_close(&t);
 }
 

@@ -3,9 +3,11 @@
 #include "tests/libfar/test_pager_support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BIG (4 * TP_LIMIT)
 
@@ -14,9 +16,9 @@
 static void bad_configuration_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"local=1M",	    "local=x",	"no_such_option=1",
+		"local=1M",	    "local=x",	    "no_such_option=1",
 		"takeout=sideways", "far=nowhere:", "far=mem:1G,x=y",
-		"evictors=0",	    "batch=7",	"on_loss=forever",
+		"evictors=0",	    "batch=7",	    "on_loss=forever",
 		"va=65T",
 	};
 	struct far_pager *p = (struct far_pager *)(void *)&p;
@@ -45,6 +47,36 @@ static void backend_that_cannot_open_says_so(void **state)
 	assert_int_equal(tp_try("far=file:/no/such/folder/x?size=64M", &p),
 			 -ENOENT);
 	assert_true(tp_logged("/no/such/folder"));
+}
+
+static int open_without_log(void *arg)
+{
+	struct far_pager *p;
+	const int *fds = arg;
+
+	if (dup2(fds[1], 2) < 0)
+		return 1;
+	return far_open("far=file:/no/such/folder/x?size=64M", NULL, &p) ==
+			       -ENOENT
+		       ? 0
+		       : 2;
+}
+
+static void default_log_reaches_standard_error(void **state)
+{
+	char text[2048];
+	ssize_t n;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(tp_in_child(open_without_log, fds), 0);
+	(void)close(fds[1]);
+	n = read(fds[0], text, sizeof(text) - 1);
+	(void)close(fds[0]);
+	text[n > 0 ? n : 0] = '\0';
+	assert_memory_equal(text, "far: ", 5);
+	assert_non_null(strstr(text, "/no/such/folder"));
 }
 
 static void bad_arguments_change_nothing(void **state)
@@ -257,8 +289,7 @@ static void several_pagers_live_in_one_process(void **state)
 		tp_close(&ones[i].t);
 	for (size_t i = 1; i < FAR_ARRAY_SIZE(conf); i += 2) {
 		assert_int_equal(tp_same_all(ones[i].t.mem, ones[i].t.len,
-					     ones[i].key +
-						     (UINT64_C(1) << 32)),
+					     ones[i].key + (UINT64_C(1) << 32)),
 				 0);
 		tp_close(&ones[i].t);
 	}
@@ -273,9 +304,8 @@ static void open_use_close(unsigned i)
 
 	tp_fill_all(t.mem, t.len, i + 1);
 	if (i % 4 == 1) {
-		assert_int_equal(far_advise(t.pager, t.mem, t.len,
-					    FAR_ADV_COLD),
-				 0);
+		assert_int_equal(
+			far_advise(t.pager, t.mem, t.len, FAR_ADV_COLD), 0);
 		assert_int_equal(tp_same_all(t.mem, t.len, i + 1), 0);
 	}
 	tp_close(&t);
@@ -327,12 +357,12 @@ static void close_in_the_middle_of_work(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 10; i++) {
-		struct tp t = tp_open("far=delay:read=2ms,write=2ms|mem:128M", 64 * MIB);
+		struct tp t = tp_open("far=delay:read=2ms,write=2ms|mem:128M",
+				      64 * MIB);
 
 		tp_fill_all(t.mem, 24 * MIB, 1);
-		assert_int_equal(far_advise(t.pager, t.mem, t.len,
-					    FAR_ADV_WILLNEED),
-				 0);
+		assert_int_equal(
+			far_advise(t.pager, t.mem, t.len, FAR_ADV_WILLNEED), 0);
 		assert_int_equal(far_advise(t.pager, t.mem + 8 * MIB, 8 * MIB,
 					    FAR_ADV_COLD),
 				 0);
@@ -345,6 +375,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_configuration_is_refused),
 		cmocka_unit_test(backend_that_cannot_open_says_so),
+		cmocka_unit_test(default_log_reaches_standard_error),
 		cmocka_unit_test(bad_arguments_change_nothing),
 		cmocka_unit_test(alignment_is_kept),
 		cmocka_unit_test(length_is_rounded_up),

@@ -90,9 +90,8 @@ static void child_keeps_what_its_parent_discards(void **state)
 	(void)state;
 	tp_fill_all(j.t.mem, j.t.len, 1);
 	pid = tp_child(look_later, &j);
-	assert_int_equal(far_advise(j.t.pager, j.t.mem, j.t.len,
-				    FAR_ADV_DISCARD),
-			 0);
+	assert_int_equal(
+		far_advise(j.t.pager, j.t.mem, j.t.len, FAR_ADV_DISCARD), 0);
 	/* so that freed slots are handed out again */
 	tp_fill_all(j.t.mem, j.t.len, 5000000);
 	atomic_store(&j.board->step, 1);
@@ -235,7 +234,8 @@ static void storm_of_fifty_children(void **state)
 	tp_close(&j.t);
 }
 
-/* --- fork among writers ----------------------------------------------------- */
+/* --- fork among writers -----------------------------------------------------
+ */
 
 struct writer {
 	char *mem;
@@ -331,7 +331,8 @@ static void fork_while_threads_write(void **state)
 	tp_close(&t);
 }
 
-/* --- before anything is intercepted ---------------------------------------- */
+/* --- before anything is intercepted ----------------------------------------
+ */
 
 static int grow(void *arg)
 {

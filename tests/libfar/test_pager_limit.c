@@ -12,7 +12,8 @@
 #define BIG (4 * TP_LIMIT)
 #define SLACK (2 * MIB)
 
-/* --- a watcher of the footprint -------------------------------------------- */
+/* --- a watcher of the footprint --------------------------------------------
+ */
 
 struct watcher {
 	const struct tp *t;
@@ -113,9 +114,9 @@ static void run_threads(struct tp *t, unsigned rounds)
 
 	for (unsigned i = 0; i < NR_THREADS; i++) {
 		parts[i] = (struct part){.t = t, .index = i, .rounds = rounds};
-		assert_int_equal(pthread_create(&parts[i].thread, NULL, work,
-						&parts[i]),
-				 0);
+		assert_int_equal(
+			pthread_create(&parts[i].thread, NULL, work, &parts[i]),
+			0);
 	}
 	for (unsigned i = 0; i < NR_THREADS; i++) {
 		assert_int_equal(pthread_join(parts[i].thread, NULL), 0);
@@ -249,12 +250,13 @@ static void rewritten_page_is_sent_again(void **state)
 	assert_true(TP_STAT(t.pager, faults_write_protect) > 0);
 	for (unsigned round = 0; round < 2; round++)
 		for (size_t pg = 0; pg < PAGES(BIG); pg++)
-			assert_true(tp_same(
-				t.mem, pg, (pg % 16 ? 1 : 1000000) + pg));
+			assert_true(tp_same(t.mem, pg,
+					    (pg % 16 ? 1 : 1000000) + pg));
 	tp_close(&t);
 }
 
-/* --- changing the limit ---------------------------------------------------- */
+/* --- changing the limit ----------------------------------------------------
+ */
 
 struct churn {
 	struct tp *t;

@@ -133,9 +133,9 @@ struct far_stats tp_stats(struct far_pager *pager)
 
 /* --- content -------------------------------------------------------------- */
 
-static uint64_t word_of(uint64_t key, size_t pg, size_t i)
+static uint64_t word_of(uint64_t key, size_t i)
 {
-	uint64_t x = key * UINT64_C(0x9e3779b97f4a7c15) + pg;
+	uint64_t x = key * UINT64_C(0x9e3779b97f4a7c15);
 
 	if (!key)
 		return 0;
@@ -148,7 +148,7 @@ void tp_fill(char *mem, size_t pg, uint64_t key)
 	uint64_t *w = (uint64_t *)(void *)(mem + pg * FAR_PAGE_SIZE);
 
 	for (size_t i = 0; i < FAR_PAGE_SIZE / sizeof(*w); i++)
-		w[i] = word_of(key, pg, i);
+		w[i] = word_of(key, i);
 }
 
 bool tp_same(const char *mem, size_t pg, uint64_t key)
@@ -157,7 +157,7 @@ bool tp_same(const char *mem, size_t pg, uint64_t key)
 		(const uint64_t *)(const void *)(mem + pg * FAR_PAGE_SIZE);
 
 	for (size_t i = 0; i < FAR_PAGE_SIZE / sizeof(*w); i++) {
-		uint64_t is = w[i], should = word_of(key, pg, i);
+		uint64_t is = w[i], should = word_of(key, i);
 
 		if (is == should)
 			continue;
@@ -203,6 +203,20 @@ size_t tp_resident(const char *addr, size_t len)
 			nr += vec[i] & 1;
 	}
 	return nr;
+}
+
+bool tp_evict(struct far_pager *pager, char *addr, size_t len)
+{
+	uint64_t end = far_now_ns() + 10 * FAR_NS_PER_S;
+
+	for (unsigned i = 0; tp_resident(addr, len); i++) {
+		if (far_now_ns() > end ||
+		    (i % 64 == 0 &&
+		     far_advise(pager, addr, len, FAR_ADV_COLD) < 0))
+			return false;
+		tp_pause();
+	}
+	return true;
 }
 
 uint64_t tp_footprint(const void *addr)

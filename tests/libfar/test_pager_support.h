@@ -45,7 +45,7 @@ extern const char *tp_takeout;
  */
 int tp_run(int argc, char **argv, const char *name,
 	   const struct CMUnitTest *tests, size_t nr);
-#define tp_main(argc, argv, name, tests) \
+#define tp_main(argc, argv, name, tests)                                       \
 	tp_run(argc, argv, name, tests, sizeof(tests) / sizeof((tests)[0]))
 
 /** tp_try() - far_open() with the program's takeout, 1 GiB of addresses, a
@@ -79,6 +79,10 @@ size_t tp_same_all(const char *mem, size_t len, uint64_t key);
 /** tp_resident() - pages of the range that the kernel has mapped */
 size_t tp_resident(const char *addr, size_t len);
 
+/** tp_evict() - advise that the range is cold until all of it has left; false
+ * after 10 s.  Again and again: a page just being served is passed over. */
+bool tp_evict(struct far_pager *pager, char *addr, size_t len);
+
 /** tp_footprint() - bytes Rss + Swap of the mapping that holds @addr and of
  * staging areas; what is not far memory is not counted */
 uint64_t tp_footprint(const void *addr);
@@ -89,7 +93,7 @@ void tp_pause(void);
 /** TP_WAIT() - until @cond holds; fails the test after @s seconds */
 #define TP_WAIT(cond, s)                                                       \
 	do {                                                                   \
-		uint64_t tp_end = far_now_ns() + (s) * FAR_NS_PER_S;           \
+		uint64_t tp_end = far_now_ns() + (s)*FAR_NS_PER_S;             \
 		while (!(cond)) {                                              \
 			if (far_now_ns() > tp_end)                             \
 				fail_msg("waited %u s for %s", (unsigned)(s),  \

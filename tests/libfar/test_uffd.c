@@ -60,7 +60,8 @@ static bool all_are(const char *page, char c)
 	return true;
 }
 
-/* --- a thread that touches a page ------------------------------------------ */
+/* --- a thread that touches a page ------------------------------------------
+ */
 
 struct toucher {
 	char *at;
@@ -247,12 +248,11 @@ static void copy_range_tells_how_far_it_came(void **state)
 	/* page 12 is there already */
 	assert_int_equal(far_uffd_copy(r.fd, r.mem + 12 * PG, page_of_a, false),
 			 0);
-	assert_int_equal(far_uffd_copy_range(r.fd, r.mem + 10 * PG, src, 6,
-					     false),
-			 2);
-	assert_int_equal(far_uffd_copy_range(r.fd, r.mem + 12 * PG, src, 2,
-					     false),
-			 -EEXIST);
+	assert_int_equal(
+		far_uffd_copy_range(r.fd, r.mem + 10 * PG, src, 6, false), 2);
+	assert_int_equal(
+		far_uffd_copy_range(r.fd, r.mem + 12 * PG, src, 2, false),
+		-EEXIST);
 	assert_true(all_are(r.mem + 12 * PG, 'a'));
 	free(src);
 	range_close(&r);
@@ -345,9 +345,9 @@ static void move_takes_pages_and_steps_over_holes(void **state)
 	assert_int_equal(far_uffd_move(r.fd, r.mem, dst.mem, 2 * PG, &moved),
 			 -EAGAIN); /* some, not all */
 	assert_int_equal(moved, PG);
-	assert_int_equal(far_uffd_move(r.fd, r.mem + PG, dst.mem + PG, PG,
-				       &moved),
-			 -EEXIST);
+	assert_int_equal(
+		far_uffd_move(r.fd, r.mem + PG, dst.mem + PG, PG, &moved),
+		-EEXIST);
 	assert_int_equal(moved, 0);
 	assert_true(all_are(r.mem, 'A'));
 	assert_true(all_are(r.mem + PG, 'a'));
