@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+foreach(t page range slots)
+	far_add_test(libfar.${t} SOURCES test_${t}.c LABELS unit libfar pager)
+endforeach()
+far_add_test(libfar.budget SOURCES test_budget.c LABELS unit libfar pager)
+far_add_test(libfar.uffd SOURCES test_uffd.c
+	LABELS unit libfar pager needs-uffd)
+
+# Each program once per way of taking pages out.
+foreach(t limit advice api fork system loss)
+	far_add_test(pager.${t} SOURCES test_pager_${t}.c test_pager_support.c
+		ARGS move TIMEOUT 60 LABELS integration pager needs-uffd
+		LIBS PkgConfig::URING)
+	add_test(NAME pager.${t}.dontneed COMMAND test_pager_${t} dontneed)
+	set_tests_properties(pager.${t}.dontneed PROPERTIES TIMEOUT 60
+		LABELS "integration;pager;needs-uffd" SKIP_RETURN_CODE 77)
+endforeach()
