@@ -81,7 +81,7 @@ static void only_steps_of_the_diagram_are_legal(void **state)
 	 * M remote, F fetching, L lost */
 	static const char *const table[NR_STATES] = {
 		/*                     ARTESMFL */
-		[FAR_PAGE_ABSENT] = "11000010",
+		[FAR_PAGE_ABSENT] = "11000011",
 		[FAR_PAGE_RESIDENT] = "01100000",
 		[FAR_PAGE_TAKING] = "11110100",
 		[FAR_PAGE_EVICTING] = "10011100",
