@@ -144,8 +144,10 @@ static int create(const char *conf, const struct far_open_attr *attr,
 	(void)pthread_mutex_init(&p->request_lock, NULL);
 	(void)pthread_mutex_init(&p->prefetch_lock, NULL);
 	(void)pthread_mutex_init(&p->stat_lock, NULL);
-	far_log_init(&p->log, attr ? attr->log : NULL,
-		     attr ? attr->log_ctx : NULL, FAR_LOG_WARN);
+	(void)pthread_mutex_init(&p->lost_lock, NULL);
+	logger_init(&p->logger, attr ? attr->log : NULL,
+		    attr ? attr->log_ctx : NULL);
+	far_log_init(&p->log, logger_log, &p->logger, FAR_LOG_WARN);
 	r = configure(p, conf);
 	if (r == 0)
 		r = init_parts(p);
@@ -470,13 +472,18 @@ static int pin_one(struct far_pager *p, far_pgno_t pg)
 	volatile const char *touch = pager_addr(p, pg);
 	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
 	uint64_t t0 = far_now_ns();
+	far_word_t w = far_page_load(&p->words[pg]);
 
+	/* A page that has a pin already takes nothing more. */
+	while (word_state(w) == FAR_PAGE_RESIDENT && word_pins(w) &&
+	       word_pins(w) < 0xffff)
+		if (far_page_cas(&p->words[pg], &w, w + FAR_PIN_ONE))
+			return 0;
 	if (atomic_fetch_add(&p->nr_pinned, 1) >= limit / 2) {
 		atomic_fetch_sub(&p->nr_pinned, 1);
 		return -EDQUOT;
 	}
 	do {
-		far_word_t w;
 
 		(void)*touch;
 		w = far_page_await(&p->words[pg]);
@@ -652,7 +659,7 @@ static void fill_gauges(struct far_pager *p, struct far_stats *st)
 	st->monitor_threads = st->is_armed ? p->nr_monitors : 0;
 	st->evictor_threads = st->is_armed ? p->cfg.evictors : 0;
 	st->forks = atomic_load(&p->forks);
-	st->lost_pages = atomic_load(&p->nr_lost);
+	st->lost_pages = atomic_load(&p->nr_lost) + atomic_load(&p->nr_unsaid);
 }
 
 void pager_stats(struct far_pager *p, struct far_stats *st)

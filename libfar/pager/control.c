@@ -50,6 +50,18 @@ void far_set_near_hooks(void (*enter)(void), void (*leave)(void))
 	near_leave = leave;
 }
 
+static _Thread_local bool is_own_thread;
+
+bool pager_is_own_thread(void)
+{
+	return is_own_thread;
+}
+
+void pager_thread_is_programs(void)
+{
+	is_own_thread = false;
+}
+
 /* --- threads ----------------------------------------------------------------
  */
 
@@ -78,6 +90,7 @@ void pager_thread_begin(const char *name, unsigned index)
 {
 	char text[16];
 
+	is_own_thread = true;
 	if (thread_hook)
 		thread_hook();
 	(void)snprintf(text, sizeof(text), "%s/%u", name, index);
@@ -138,17 +151,25 @@ static bool next_prefetch(struct far_pager *p, far_pgno_t *ret_start,
 
 void pager_lost(struct far_pager *p, far_pgno_t pg, int err)
 {
-	uint32_t i = atomic_fetch_add(&p->nr_lost, 1);
+	uint32_t i;
+	bool fits;
 
 	atomic_store(&p->has_lost, 1);
-	if (i - atomic_load(&p->lost_seen) >= FAR_LOST_RING) {
-		/* the log has enough of them */
-		(void)space_poison(&p->space, pager_addr(p, pg));
-		return;
+	(void)pthread_mutex_lock(&p->lost_lock);
+	i = atomic_load(&p->nr_lost);
+	fits = i - atomic_load(&p->lost_seen) < FAR_LOST_RING;
+	if (fits) {
+		p->lost[i % FAR_LOST_RING].err = err;
+		p->lost[i % FAR_LOST_RING].pg = pg;
+		atomic_store(&p->nr_lost, i + 1);
+	} else {
+		atomic_fetch_add(&p->nr_unsaid, 1);
 	}
-	p->lost[i % FAR_LOST_RING].err = err;
-	p->lost[i % FAR_LOST_RING].pg = pg;
-	pager_kick(p);
+	(void)pthread_mutex_unlock(&p->lost_lock);
+	if (fits)
+		pager_kick(p);
+	else /* the log has enough of them */
+		(void)space_poison(&p->space, pager_addr(p, pg));
 }
 
 static const char *why_lost(int err)
@@ -172,23 +193,20 @@ static void report_lost(struct far_pager *p)
 	uint32_t end = atomic_load(&p->nr_lost);
 	uint32_t i = atomic_load(&p->lost_seen);
 
-	if (i == end)
-		return;
-	if (end - i > FAR_LOST_RING)
-		end = i + FAR_LOST_RING;
-	for (uint32_t k = i; k != end; k++) {
-		const struct far_lost *l = &p->lost[k % FAR_LOST_RING];
+	for (; i != end; i++) {
+		const struct far_lost *l = &p->lost[i % FAR_LOST_RING];
 
 		far_log(&p->log, FAR_LOG_ERR,
 			"page at %p is lost: %s; the program gets SIGBUS when "
 			"it touches it",
 			(void *)pager_addr(p, l->pg), why_lost(l->err));
+		logger_flush(&p->logger); /* SIGBUS may be the end */
 		/* unless it was discarded meanwhile */
 		if (word_state(far_page_load(&p->words[l->pg])) ==
 		    FAR_PAGE_LOST)
 			(void)space_poison(&p->space, pager_addr(p, l->pg));
+		atomic_store(&p->lost_seen, i + 1);
 	}
-	atomic_store(&p->lost_seen, end);
 }
 
 /* Once in a while, as long as pages cannot leave. */
@@ -228,19 +246,26 @@ static int grant(struct far_pager *p, uint64_t pages)
 			       len >> FAR_PAGE_SHIFT);
 }
 
-/* Slots for all that is mapped; at the least for all that is not local. */
+/* Slots for all that is mapped; at the least for what can never be local. */
 static int reserve(struct far_pager *p, uint64_t mapped_pages)
 {
 	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
+	uint64_t kept = p->overhead_pages + p->words_pages +
+			2 * (uint64_t)pager_reserve_pages(p);
+	uint64_t usable = limit > kept ? limit - kept : 0;
 	uint64_t have = atomic_load(&p->slots.nr_granted);
-	uint64_t least = mapped_pages > limit ? mapped_pages - limit : 0;
+	uint64_t least = mapped_pages > usable ? mapped_pages - usable : 0;
+	uint64_t size = far_backend_caps(p->be)->capacity >> FAR_PAGE_SHIFT;
 	int r;
 
 	if (have >= mapped_pages)
 		return 0;
 	r = grant(p, mapped_pages - have);
+	if (r == -ENOSPC && size > have) /* what there is */
+		r = grant(p, far_min_u64(size, mapped_pages) - have);
+	have = atomic_load(&p->slots.nr_granted);
 	if (r == 0 || have >= least)
-		return 0;
+		return have >= least ? 0 : -ENOSPC;
 	return grant(p, least - have);
 }
 
@@ -553,6 +578,7 @@ static int bring_up(struct far_pager *p)
 	if (r < 0)
 		return r;
 	p->nr_monitors = choose_monitors(p);
+	atomic_store(&p->home_cpu, -1);
 	r = monitors_start(p);
 	if (r == 0)
 		r = far_evictor_start(p->evictor);
@@ -711,7 +737,9 @@ int pager_start(struct far_pager *p)
 	}
 	atomic_store(&p->ctl_up, 0);
 	atomic_store(&p->stopping, 0);
-	r = pager_thread(&p->ctl, ctl_main, p);
+	r = logger_start(&p->logger);
+	if (r == 0)
+		r = pager_thread(&p->ctl, ctl_main, p);
 	if (r < 0)
 		goto failed;
 	while (!atomic_load(&p->ctl_up))
@@ -724,6 +752,7 @@ int pager_start(struct far_pager *p)
 	atomic_store(&p->state, FAR_PAGER_READY);
 	return 0;
 failed:
+	logger_stop(&p->logger); /* prints what there is */
 	atomic_store(&p->state, FAR_PAGER_FAILED);
 	p->start_error = r;
 	return r;
@@ -745,5 +774,6 @@ void pager_stop(struct far_pager *p)
 		(void)pager_request(p, &req);
 		(void)pthread_join(p->ctl, NULL);
 	}
+	logger_stop(&p->logger);
 	atomic_store(&p->state, FAR_PAGER_IDLE);
 }

@@ -560,11 +560,13 @@ static void read_faults(struct far_monitor *m)
 		if (n <= 0)
 			return;
 		now = far_now_ns();
+		if (n == 1)
+			placement_hold(&m->place, msgs[0].tid, now);
 		for (int i = 0; i < n; i++)
 			handle(m, &msgs[i], now);
 		if (m->fetch.nr_busy)
 			(void)fetcher_poll(&m->fetch);
-		placement_follow(&m->place, msgs[n - 1].tid, now);
+		placement_release(&m->place);
 		if ((unsigned)n < want || m->fetch.waiting)
 			return; /* that was all, or the rest can wait */
 	}
@@ -600,7 +602,7 @@ static void *monitor_main(void *arg)
 	struct far_pager *p = m->fetch.pager;
 
 	pager_thread_begin("far-fault", m->index);
-	placement_init(&m->place);
+	placement_init(&m->place, p->nr_monitors == 1 ? &p->home_cpu : NULL);
 	while (!atomic_load(&p->stopping)) {
 		await_work(m);
 		if (m->fetch.nr_busy)
@@ -610,6 +612,9 @@ static void *monitor_main(void *arg)
 			continue;
 		read_faults(m);
 	}
+	/* far-ctl rings to get us out of a read; it may ring only now. */
+	(void)far_uffd_copy(p->space.fd, (char *)(uintptr_t)p->space.doorbell,
+			    p->space.zero, false);
 	while (m->fetch.nr_busy) { /* close: nobody waits for these */
 		if (!fetcher_poll(&m->fetch))
 			(void)far_queue_wait(m->fetch.q,

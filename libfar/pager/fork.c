@@ -96,6 +96,7 @@ static FAR_COLD void die(struct far_pager *p, int err)
 		"forked child %d cannot serve far memory: %s; it ends here, "
 		"before a page could be wrong",
 		(int)getpid(), strerrordesc_np(-err));
+	logger_flush(&p->logger);
 	_exit(77);
 }
 
@@ -105,6 +106,8 @@ static int forget_threads(struct far_pager *p)
 	(void)pthread_mutex_init(&p->request_lock, NULL);
 	(void)pthread_mutex_init(&p->prefetch_lock, NULL);
 	(void)pthread_mutex_init(&p->stat_lock, NULL);
+	(void)pthread_mutex_init(&p->lost_lock, NULL);
+	logger_forked(&p->logger);
 	p->requests = NULL;
 	p->prefetch_head = p->prefetch_tail = 0;
 	p->monitors = NULL; /* the parent's; a few pages stay behind */

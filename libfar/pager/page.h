@@ -17,7 +17,8 @@
  *    +--- all zeros              REMOTE <------- TAKING -> EVICTING
  *    +-------------------------------------------------------'  |  fault
  *                                       RESIDENT <-- RESCUING <-'
- *  FETCHING -- unrecoverable --> LOST (SIGBUS)
+ *  FETCHING -- unrecoverable --> LOST (SIGBUS); so does an ABSENT page that is
+ *  touched while it is not mapped
  *
  * A page is mapped in the program's address space only in RESIDENT and,
  * partly, in TAKING.  Who moves a page into a transient state (FETCHING,

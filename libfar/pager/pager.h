@@ -25,6 +25,7 @@
 #include "libfar/base/options.h"
 #include "libfar/base/stats.h"
 #include "libfar/pager/budget.h"
+#include "libfar/pager/logger.h"
 #include "libfar/pager/page.h"
 #include "libfar/pager/placement.h"
 #include "libfar/pager/range.h"
@@ -113,7 +114,8 @@ struct far_lost {
 
 struct far_pager {
 	struct far_config cfg;
-	struct far_log log;
+	struct far_log log; /* to logger, and that to the program */
+	struct far_logger logger;
 	uint64_t on_loss_ns;
 	struct far_backend *be;
 	struct far_budget budget;
@@ -140,6 +142,8 @@ struct far_pager {
 
 	struct far_monitor *monitors;
 	unsigned nr_monitors;
+	_Atomic int home_cpu; /* where the program and its monitor run, if that
+			       * is one core, else -1; the monitor writes */
 	struct far_evictor *evictor;
 	struct far_evict_host *evict_host;
 	struct far_evict_wb *wb; /* one per evictor thread */
@@ -159,6 +163,8 @@ struct far_pager {
 	} prefetch[FAR_PREFETCH_RING];
 	uint32_t prefetch_head, prefetch_tail;
 
+	pthread_mutex_t lost_lock; /* the ring below; short, fault path only
+				    * when a page is lost */
 	/* pages nobody has; monitors push, far-ctl logs and poisons */
 	_Atomic int write_error;   /* of the last write that failed; far-ctl
 				    * logs it and sets it to 0 */
@@ -166,14 +172,15 @@ struct far_pager {
 	_Atomic uint32_t has_lost; /* some word is LOST */
 	_Atomic uint32_t nr_lost;
 	_Atomic uint32_t lost_seen;
+	_Atomic uint32_t nr_unsaid; /* lost, but the ring was full */
 	struct far_lost lost[FAR_LOST_RING];
 
 	/* fork (fork.c); written by prepare, read by the child */
 	struct far_clone clone;
 	int clone_error;
-	_Atomic uint32_t is_forking; /* evictors stand still */
-	uint64_t words_pages;	     /* charged for page words */
-	struct far_pager *next;	     /* registry */
+	_Atomic uint32_t is_forking;  /* evictors stand still */
+	_Atomic uint64_t words_pages; /* charged for page words */
+	struct far_pager *next;	      /* registry */
 };
 
 static inline char *pager_addr(const struct far_pager *p, far_pgno_t pg)
@@ -259,6 +266,12 @@ int pager_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg);
 
 /** pager_thread_begin() - first thing on such a thread */
 void pager_thread_begin(const char *name, unsigned index);
+
+/** pager_is_own_thread() - runs in the pager's descriptor table */
+bool pager_is_own_thread(void);
+
+/** pager_thread_is_programs() - this one does not */
+void pager_thread_is_programs(void);
 
 /* --- fault.c: far-fault threads ---------------------------------------- */
 

@@ -10,12 +10,13 @@
 #include "libfar/base/clock.h"
 
 #define LOOK_NS (10 * FAR_NS_PER_MS) /* a look costs about 10 us */
-#define STREAK 3		     /* looks in a row before it moves */
+#define STREAK 32 /* faults in a row that make a thread the one to follow */
 
-void placement_init(struct far_placement *pl)
+void placement_init(struct far_placement *pl, _Atomic int *home)
 {
 	memset(pl, 0, sizeof(*pl));
-	pl->cpu = pl->candidate = -1;
+	pl->home = home;
+	pl->cpu = -1;
 	pl->can_follow =
 		sched_getaffinity(0, sizeof(pl->allowed), &pl->allowed) == 0 &&
 		CPU_COUNT(&pl->allowed) > 1;
@@ -45,29 +46,77 @@ static void bind_to(struct far_placement *pl, int cpu)
 {
 	cpu_set_t one;
 
+	if (pl->cpu == cpu)
+		return;
 	CPU_ZERO(&one);
 	if (cpu >= 0)
 		CPU_SET((unsigned)cpu, &one);
-	if (sched_setaffinity(0, sizeof(one), cpu >= 0 ? &one : &pl->allowed) ==
+	if (sched_setaffinity(0, sizeof(one), cpu >= 0 ? &one : &pl->allowed) !=
 	    0)
-		pl->cpu = cpu;
+		return;
+	pl->cpu = cpu;
+	if (pl->home)
+		atomic_store_explicit(pl->home, cpu, memory_order_relaxed);
 }
 
-void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
+void placement_join(struct far_placement *pl, const _Atomic int *home)
 {
-	int cpu;
+	int cpu = atomic_load_explicit(home, memory_order_relaxed);
 
-	if (!pl->can_follow || !tid || now_ns < pl->next_ns)
-		return;
+	if (pl->can_follow)
+		bind_to(pl, cpu);
+}
+
+static void look(struct far_placement *pl, uint64_t now_ns)
+{
+	int cpu = core_of(pl->tid);
+
 	pl->next_ns = now_ns + LOOK_NS;
-	cpu = core_of(tid);
-	if (cpu < 0 || cpu >= CPU_SETSIZE ||
-	    !CPU_ISSET((unsigned)cpu, &pl->allowed))
+	pl->let_go = true;
+	if (cpu >= 0 && cpu < CPU_SETSIZE &&
+	    CPU_ISSET((unsigned)cpu, &pl->allowed))
+		bind_to(pl, cpu);
+	else
+		bind_to(pl, -1);
+}
+
+void placement_hold(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
+{
+	cpu_set_t one;
+
+	if (!pl->can_follow || !tid)
 		return;
-	pl->streak = cpu == pl->candidate ? pl->streak + 1 : 1;
-	pl->candidate = cpu;
-	if (pl->cpu == cpu)
+	if (tid != pl->tid) {
+		/* Faults from here and there: the scheduler knows better. */
+		pl->tid = tid;
+		pl->streak = 0;
+		bind_to(pl, -1);
 		return;
-	/* Faults from here and there: the scheduler knows better. */
-	bind_to(pl, pl->streak >= STREAK ? cpu : -1);
+	}
+	if (++pl->streak < STREAK)
+		return;
+	if (pl->cpu < 0 || now_ns >= pl->next_ns)
+		look(pl, now_ns);
+	if (pl->let_go || pl->cpu < 0) {
+		pl->let_go = false;
+		return;
+	}
+	CPU_ZERO(&one);
+	CPU_SET((unsigned)pl->cpu, &one);
+	if (sched_getaffinity((pid_t)tid, sizeof(pl->held_mask),
+			      &pl->held_mask) == 0 &&
+	    CPU_ISSET((unsigned)pl->cpu, &pl->held_mask) &&
+	    CPU_COUNT(&pl->held_mask) > 1)
+		pl->is_held =
+			sched_setaffinity((pid_t)tid, sizeof(one), &one) == 0;
+}
+
+void placement_release(struct far_placement *pl)
+{
+	if (!pl->is_held)
+		return;
+	/* ESRCH: it has ended meanwhile */
+	(void)sched_setaffinity((pid_t)pl->tid, sizeof(pl->held_mask),
+				&pl->held_mask);
+	pl->is_held = false;
 }

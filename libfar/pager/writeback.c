@@ -47,6 +47,7 @@ struct far_evict_wb {
 	struct far_queue *q;
 	struct far_stat_shard *stats;
 	unsigned index;
+	struct far_placement place;
 	unsigned stage_first; /* of batch 0 */
 	unsigned stage_per_batch;
 	uint64_t retry_ns; /* writes fail: do not begin before */
@@ -480,6 +481,7 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 	if (wb->retry_ns && t0 < wb->retry_ns)
 		return 0;
 	wb->retry_ns = 0;
+	placement_join(&wb->place, &h->p->home_cpu);
 	sort_pages(pgs, nr);
 	claim_batch(wb, b, first, pgs, nr);
 	if (!b->nr)
@@ -611,6 +613,7 @@ static int host_thread_begin(struct far_evict_host *h, unsigned worker)
 	int r;
 
 	pager_thread_begin("far-evict", worker);
+	placement_init(&wb->place, NULL);
 	r = far_queue_open(p->be, 256, &wb->q);
 	if (r < 0)
 		far_log(&p->log, FAR_LOG_ERR,
