@@ -560,13 +560,11 @@ static void read_faults(struct far_monitor *m)
 		if (n <= 0)
 			return;
 		now = far_now_ns();
-		if (n == 1)
-			placement_hold(&m->place, msgs[0].tid, now);
 		for (int i = 0; i < n; i++)
 			handle(m, &msgs[i], now);
 		if (m->fetch.nr_busy)
 			(void)fetcher_poll(&m->fetch);
-		placement_release(&m->place);
+		placement_follow(&m->place, msgs[n - 1].tid, now);
 		if ((unsigned)n < want || m->fetch.waiting)
 			return; /* that was all, or the rest can wait */
 	}

@@ -9,7 +9,7 @@
 
 #include "libfar/base/clock.h"
 
-#define LOOK_NS (10 * FAR_NS_PER_MS) /* a look costs about 10 us */
+#define LOOK_NS (2 * FAR_NS_PER_MS) /* a look costs about 10 us */
 #define STREAK 32 /* faults in a row that make a thread the one to follow */
 
 void placement_init(struct far_placement *pl, _Atomic int *home)
@@ -67,22 +67,9 @@ void placement_join(struct far_placement *pl, const _Atomic int *home)
 		bind_to(pl, cpu);
 }
 
-static void look(struct far_placement *pl, uint64_t now_ns)
+void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
 {
-	int cpu = core_of(pl->tid);
-
-	pl->next_ns = now_ns + LOOK_NS;
-	pl->let_go = true;
-	if (cpu >= 0 && cpu < CPU_SETSIZE &&
-	    CPU_ISSET((unsigned)cpu, &pl->allowed))
-		bind_to(pl, cpu);
-	else
-		bind_to(pl, -1);
-}
-
-void placement_hold(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
-{
-	cpu_set_t one;
+	int cpu;
 
 	if (!pl->can_follow || !tid)
 		return;
@@ -93,30 +80,11 @@ void placement_hold(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
 		bind_to(pl, -1);
 		return;
 	}
-	if (++pl->streak < STREAK)
+	if (++pl->streak < STREAK || now_ns < pl->next_ns)
 		return;
-	if (pl->cpu < 0 || now_ns >= pl->next_ns)
-		look(pl, now_ns);
-	if (pl->let_go || pl->cpu < 0) {
-		pl->let_go = false;
-		return;
-	}
-	CPU_ZERO(&one);
-	CPU_SET((unsigned)pl->cpu, &one);
-	if (sched_getaffinity((pid_t)tid, sizeof(pl->held_mask),
-			      &pl->held_mask) == 0 &&
-	    CPU_ISSET((unsigned)pl->cpu, &pl->held_mask) &&
-	    CPU_COUNT(&pl->held_mask) > 1)
-		pl->is_held =
-			sched_setaffinity((pid_t)tid, sizeof(one), &one) == 0;
-}
-
-void placement_release(struct far_placement *pl)
-{
-	if (!pl->is_held)
-		return;
-	/* ESRCH: it has ended meanwhile */
-	(void)sched_setaffinity((pid_t)pl->tid, sizeof(pl->held_mask),
-				&pl->held_mask);
-	pl->is_held = false;
+	pl->next_ns = now_ns + LOOK_NS;
+	cpu = core_of(tid);
+	if (cpu >= 0 && cpu < CPU_SETSIZE &&
+	    CPU_ISSET((unsigned)cpu, &pl->allowed))
+		bind_to(pl, cpu);
 }
