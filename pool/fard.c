@@ -47,7 +47,7 @@ static const char usage_text[] =
 	"  --version          the version\n"
 	"\n"
 	"SIGTERM and SIGINT end it; what it holds is gone then.\n"
-	"A client: FAR_CONF='far=tcp://127.0.0.1:PORT' far-run PROGRAM\n";
+	"A client: FAR_CONF='far=tcp://127.0.0.1:PORT' far run -- PROGRAM\n";
 
 enum option_id {
 	OPT_LISTEN = 1,

@@ -230,23 +230,33 @@ static int64_t more_words(const struct far_pager *p, far_pgno_t nr)
 	return pages > p->words_pages ? (int64_t)(pages - p->words_pages) : 0;
 }
 
-/* Page words are charged like frames; evictors make room for them. */
-static void charge_words(struct far_pager *p)
+/* One frame for page words; evictors make room, faults compete for it. */
+static void charge_word_page(struct far_pager *p)
 {
-	int64_t n = more_words(p, 0);
 	uint64_t t0 = far_now_ns();
+	struct far_budget *b = &p->budget;
 
-	if (!n)
-		return;
-	while (!far_budget_try(&p->budget, (unsigned)n)) {
-		if (!pager_is_armed(p) || far_now_ns() - t0 > FAR_NS_PER_S) {
-			far_budget_force(&p->budget, n);
+	atomic_fetch_add(&b->sh->waiters, 1);
+	for (;;) {
+		uint32_t seen = atomic_load(&b->sh->freed);
+
+		if (far_budget_try(b, 1))
+			break;
+		if (!pager_is_armed(p) || far_now_ns() - t0 > p->on_loss_ns) {
+			far_budget_force(b, 1);
 			break;
 		}
-		far_budget_press(&p->budget);
-		(void)sched_yield();
+		far_budget_press(b);
+		far_budget_wait(b, seen, FAR_NS_PER_MS);
 	}
-	p->words_pages += (uint64_t)n;
+	atomic_fetch_sub(&b->sh->waiters, 1);
+	p->words_pages++;
+}
+
+static void charge_words(struct far_pager *p)
+{
+	for (int64_t n = more_words(p, 0); n > 0; n--)
+		charge_word_page(p);
 }
 
 /*

@@ -478,7 +478,6 @@ void stat_page_write(struct far_pager *p)
 		: pager_is_armed(p) ? "armed"
 				    : "local";
 	atomic_fetch_add(&sp->seq, 1);
-	atomic_thread_fence(memory_order_release);
 	sp->stats = st;
 	sp->updated_ns = far_now_ns();
 	(void)snprintf(sp->state, sizeof(sp->state), "%s", state);

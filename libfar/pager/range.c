@@ -8,28 +8,31 @@
 
 #define MAX_RANGES 65536u
 
+/*
+ * A reader's loads acquire and a writer's stores release, so that between two
+ * equal, even values of seq nothing was half-written.
+ */
 static far_pgno_t start_of(const struct far_ranges *rs, uint32_t i)
 {
-	return atomic_load_explicit(&rs->r[i].start, memory_order_relaxed);
+	return atomic_load_explicit(&rs->r[i].start, memory_order_acquire);
 }
 
 static far_pgno_t end_of(const struct far_ranges *rs, uint32_t i)
 {
-	return atomic_load_explicit(&rs->r[i].end, memory_order_relaxed);
+	return atomic_load_explicit(&rs->r[i].end, memory_order_acquire);
 }
 
 static void set(struct far_ranges *rs, uint32_t i, far_pgno_t start,
 		far_pgno_t end)
 {
-	atomic_store_explicit(&rs->r[i].start, start, memory_order_relaxed);
-	atomic_store_explicit(&rs->r[i].end, end, memory_order_relaxed);
+	atomic_store_explicit(&rs->r[i].start, start, memory_order_release);
+	atomic_store_explicit(&rs->r[i].end, end, memory_order_release);
 }
 
 /* Readers between begin and end retry: seq is odd meanwhile. */
 static void change_begin(struct far_ranges *rs)
 {
-	atomic_fetch_add_explicit(&rs->seq, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
+	atomic_fetch_add(&rs->seq, 1);
 }
 
 static void change_end(struct far_ranges *rs)
@@ -190,7 +193,6 @@ bool far_ranges_contains(const struct far_ranges *rs, far_pgno_t start,
 		}
 		at = find(rs, n, start);
 		found = at < n && (uint64_t)start + nr <= end_of(rs, at);
-		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(&rs->seq, memory_order_relaxed) == seq)
 			return found;
 	}
