@@ -347,6 +347,7 @@ int far_evictor_forked(struct far_evictor *e)
 		e->workers[i].is_started = false;
 		e->workers[i].head = e->workers[i].tail = 0;
 	}
+	e->cold_head = e->cold_tail = 0;
 	atomic_store(&e->in_flight, 0);
 	atomic_store(&e->pauses, 0);
 	atomic_store(&e->nr_parked, 0);

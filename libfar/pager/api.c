@@ -602,18 +602,22 @@ int far_advise(struct far_pager *pager, void *addr, size_t len,
 
 int far_flush(struct far_pager *pager, void *addr, size_t len)
 {
+	struct far_request room = {.kind = FAR_REQ_RESERVE};
 	struct far_request req = {.kind = FAR_REQ_FLUSH};
 	int r = to_pages(pager, addr, len, &req.start, &req.nr);
 
 	if (r == 0)
 		r = need_armed(pager);
-	if (r == 0) {
-		struct far_request room = {.kind = FAR_REQ_RESERVE};
-
-		room.arg = atomic_load(&pager->ranges.mapped_pages);
-		r = pager_request(pager, &room);
-	}
-	return r < 0 ? r : pager_request(pager, &req);
+	if (r < 0)
+		return r;
+	/* Not during a fork: slots would change hands under the child. */
+	(void)pthread_mutex_lock(&pager->control);
+	room.arg = atomic_load(&pager->ranges.mapped_pages);
+	r = pager_request(pager, &room);
+	if (r == 0)
+		r = pager_request(pager, &req);
+	(void)pthread_mutex_unlock(&pager->control);
+	return r;
 }
 
 int far_set_limit(struct far_pager *pager, uint64_t bytes)

@@ -361,7 +361,7 @@ static far_word_t reborn(far_word_t w, bool is_present)
 			word_slot(w) != FAR_SLOT_NONE;
 
 	if (word_state(w) == FAR_PAGE_LOST)
-		return w;
+		return FAR_PAGE_LOST;
 	if (is_present)
 		return keep | FAR_PAGE_RESIDENT | FAR_WORD_DIRTY |
 		       (word_state(w) == FAR_PAGE_RESIDENT ? w & FAR_STAGE_MASK
@@ -379,6 +379,7 @@ static int rearm(struct far_pager *p)
 	int64_t found = 0;
 	int r = space_register(&p->space);
 
+	far_slots_rebuild(&p->slots);
 	for (far_pgno_t at = 0; r == 0 && at < top; at += ADOPT_PAGES) {
 		unsigned nr = (unsigned)far_min_u64(top - at, ADOPT_PAGES);
 
@@ -390,9 +391,8 @@ static int rearm(struct far_pager *p)
 			if (to == 0 && w == 0)
 				continue;
 			atomic_store(&p->words[at + i], to);
-			if (word_slot(to) == FAR_SLOT_NONE &&
-			    word_slot(w) != FAR_SLOT_NONE)
-				far_slots_put(&p->slots, word_slot(w));
+			if (word_slot(to) != FAR_SLOT_NONE)
+				far_slots_in_use(&p->slots, word_slot(to));
 			if (word_state(to) != FAR_PAGE_RESIDENT)
 				continue;
 			found++;
@@ -673,7 +673,9 @@ static void housekeep(struct far_pager *p, uint64_t *last_ns)
 	if (now - *last_ns < TICK_NS)
 		return;
 	*last_ns = now;
-	discard_stale(p);
+	/* During a fork the child's copy may still name what is stale here. */
+	if (pager_is_armed(p) && !atomic_load(&p->is_forking))
+		discard_stale(p);
 	report_write_error(p, now);
 	(void)far_budget_sweep(&p->budget);
 	stat_page_write(p);

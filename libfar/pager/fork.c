@@ -134,6 +134,9 @@ static void child_armed(struct far_pager *p)
 	struct far_request req = {.kind = FAR_REQ_REARM};
 	int r = p->clone_error;
 
+	/* Until the words are repaired nobody may act on them. */
+	atomic_store(&p->state, FAR_PAGER_IDLE);
+
 	if (r == 0)
 		r = pager_start(p);
 	if (r == 0)

@@ -15,21 +15,19 @@ static size_t bitmap_bytes(uint64_t max)
 
 int far_slots_init(struct far_slots *s, uint64_t max)
 {
-	void *a, *b;
+	char *mem;
+	void *p;
 	int r;
 
 	memset(s, 0, sizeof(*s));
 	max = far_min_u64(max, UINT32_MAX - 1); /* 32 bits in a page word */
-	r = far_near_map(bitmap_bytes(max), &a);
+	r = far_near_map(3 * bitmap_bytes(max), &p);
 	if (r < 0)
 		return r;
-	r = far_near_map(bitmap_bytes(max), &b);
-	if (r < 0) {
-		far_near_unmap(a, bitmap_bytes(max));
-		return r;
-	}
-	s->free = a;
-	s->stale = b;
+	mem = p;
+	s->free = (void *)mem;
+	s->stale = (void *)(mem + bitmap_bytes(max));
+	s->granted = (void *)(mem + 2 * bitmap_bytes(max));
 	s->max = max;
 	return 0;
 }
@@ -38,8 +36,7 @@ void far_slots_fini(struct far_slots *s)
 {
 	if (!s->free)
 		return;
-	far_near_unmap(s->free, bitmap_bytes(s->max));
-	far_near_unmap(s->stale, bitmap_bytes(s->max));
+	far_near_unmap((void *)(uintptr_t)s->free, 3 * bitmap_bytes(s->max));
 	memset(s, 0, sizeof(*s));
 }
 
@@ -57,13 +54,37 @@ int far_slots_grant(struct far_slots *s, uint64_t first, uint64_t nr)
 {
 	if (first + nr > s->max)
 		return -ENOSPC;
-	for (uint64_t i = 0; i < nr; i++)
-		set_bit(s->free, first + i);
+	for (uint64_t i = first; i < first + nr; i++) {
+		set_bit(s->free, i);
+		s->granted[i / 64] |= UINT64_C(1) << (i % 64);
+	}
 	if (first + nr > atomic_load(&s->top))
 		atomic_store(&s->top, first + nr);
 	atomic_fetch_add(&s->nr_granted, nr);
 	atomic_fetch_add(&s->nr_free, (int64_t)nr);
 	return 0;
+}
+
+void far_slots_rebuild(struct far_slots *s)
+{
+	uint64_t words = (atomic_load(&s->top) + 63) / 64;
+
+	for (uint64_t i = 0; i < words; i++) {
+		atomic_store(&s->free[i], 0);
+		atomic_store(&s->stale[i], s->granted[i]);
+	}
+	atomic_store(&s->nr_free, 0);
+	atomic_store(&s->nr_stale, (int64_t)atomic_load(&s->nr_granted));
+}
+
+void far_slots_in_use(struct far_slots *s, uint64_t slot)
+{
+	uint64_t bit = UINT64_C(1) << (slot % 64);
+	uint64_t old = atomic_fetch_and(&s->stale[slot / 64], ~bit);
+
+	assert(old & bit); /* named twice, or never granted */
+	(void)old;
+	atomic_fetch_sub(&s->nr_stale, 1);
 }
 
 /* Takes the lowest set bit at or after the hint, going round once. */

@@ -18,6 +18,7 @@
 struct far_slots {
 	_Atomic uint64_t *free;	 /* bitmap: may be allocated */
 	_Atomic uint64_t *stale; /* bitmap: freed, not discarded yet */
+	uint64_t *granted;	 /* bitmap: ever granted; control thread */
 	uint64_t max;		 /* slots the bitmaps can hold */
 	_Atomic uint64_t top;	 /* no slot at or above is granted */
 	_Atomic uint64_t nr_granted;
@@ -32,6 +33,15 @@ void far_slots_fini(struct far_slots *s);
 
 /** far_slots_grant() - [first, first + nr) may be used from now on */
 int far_slots_grant(struct far_slots *s, uint64_t first, uint64_t nr);
+
+/**
+ * far_slots_rebuild() - in a forked child, whose copy was taken while threads
+ * of the parent were at work: all granted slots are stale, but those that are
+ * named by far_slots_in_use() afterwards
+ * Nothing else may use @s meanwhile.
+ */
+void far_slots_rebuild(struct far_slots *s);
+void far_slots_in_use(struct far_slots *s, uint64_t slot);
 
 /** far_slots_alloc() - one slot, or FAR_SLOT_NONE; any thread */
 uint64_t far_slots_alloc(struct far_slots *s);

@@ -478,7 +478,7 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 	unsigned first = wb->stage_first + batch * wb->stage_per_batch;
 	uint64_t t0 = far_now_ns();
 
-	if (wb->retry_ns && t0 < wb->retry_ns)
+	if (!pager_is_armed(h->p) || (wb->retry_ns && t0 < wb->retry_ns))
 		return 0;
 	wb->retry_ns = 0;
 	placement_join(&wb->place, &h->p->home_cpu);
