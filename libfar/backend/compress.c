@@ -318,8 +318,8 @@ static int comp_open(const struct far_spec *spec,
 	uint64_t size;
 	int rc;
 
-	rc = far_store_size(spec, far_memory_total() / 2, MIN_SIZE, &size, log,
-			    log_ctx);
+	rc = far_store_size(spec, far_memory_total() / 5 * 2, MIN_SIZE, &size,
+			    log, log_ctx);
 	if (rc)
 		return rc;
 	cb = aligned_alloc(FAR_CACHE_LINE, sizeof(*cb));

@@ -122,8 +122,8 @@ static int mem_open(const struct far_spec *spec, struct far_backend *next,
 	rc = far_spec_allow(spec, keys, log, log_ctx);
 	if (rc)
 		return rc;
-	rc = far_store_size(spec, far_memory_total() / 2, FAR_PAGE_SIZE, &size,
-			    log, log_ctx);
+	rc = far_store_size(spec, far_memory_total() / 5 * 2, FAR_PAGE_SIZE,
+			    &size, log, log_ctx);
 	if (rc)
 		return rc;
 	mem = aligned_alloc(FAR_CACHE_LINE, sizeof(*mem));

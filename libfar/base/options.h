@@ -16,7 +16,7 @@
 #include "libfar/base/compiler.h"
 
 #define FAR_OPTIONS(FAR_OPTION)                                               \
-	FAR_OPTION(LOCAL, local, "50%", "16M", "",                            \
+	FAR_OPTION(LOCAL, local, "40%", "16M", "",                            \
 		   "local memory the far mappings may use, e.g. 200M or 25%") \
 	FAR_OPTION(TEXT, far, "lz4:", "", "",                                 \
 		   "where the other pages live: a backend spec")              \
@@ -86,7 +86,7 @@ struct far_opt_desc {
 /** far_opt_descs() - the table; ends with a NULL name */
 const struct far_opt_desc *far_opt_descs(void);
 
-/** far_config_defaults() - every option at its default; "50%" is of
+/** far_config_defaults() - every option at its default; "40%" is of
  * far_memory_total() */
 void far_config_defaults(struct far_config *cfg);
 

@@ -32,6 +32,8 @@
 #define ADOPT_PAGES 4096
 #define DISCARD_RUN 64
 #define WAIT_NS (1 * FAR_NS_PER_S)
+#define OVERHEAD_STEP 16
+#define OVERHEAD_NS (2 * FAR_NS_PER_S)
 #define WRITE_ERROR_NS (10 * FAR_NS_PER_S)
 
 /* Hooks of the preload; set once, before any pager has threads. */
@@ -728,14 +730,38 @@ uint64_t pager_overhead_pages(const struct far_pager *p)
 	return n;
 }
 
+/* Other processes of the budget may hold all frames: let them give some. */
+static void charge_overhead(struct far_pager *p)
+{
+	struct far_budget *b = &p->budget;
+	uint64_t left = pager_overhead_pages(p);
+	uint64_t t0 = far_now_ns();
+
+	p->overhead_pages = left;
+	atomic_fetch_add(&b->sh->waiters, 1);
+	while (left) {
+		unsigned n = (unsigned)far_min_u64(left, OVERHEAD_STEP);
+		uint32_t seen = atomic_load(&b->sh->freed);
+
+		if (far_budget_try(b, n)) {
+			left -= n;
+			continue;
+		}
+		if (!b->is_file || far_now_ns() - t0 > OVERHEAD_NS)
+			break;
+		far_budget_press(b);
+		far_budget_wait(b, seen, FAR_NS_PER_MS);
+	}
+	atomic_fetch_sub(&b->sh->waiters, 1);
+	far_budget_force(b, (int64_t)left);
+}
+
 int pager_start(struct far_pager *p)
 {
 	int r;
 
-	if (!p->overhead_pages) {
-		p->overhead_pages = pager_overhead_pages(p);
-		far_budget_force(&p->budget, (int64_t)p->overhead_pages);
-	}
+	if (!p->overhead_pages)
+		charge_overhead(p);
 	atomic_store(&p->ctl_up, 0);
 	atomic_store(&p->stopping, 0);
 	r = logger_start(&p->logger);
