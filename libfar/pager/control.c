@@ -182,6 +182,8 @@ static const char *why_lost(int err)
 	case -ENODATA:
 	case -ESTALE:
 		return "the backend does not hold it any more";
+	case -ETIMEDOUT:
+		return "the backend did not answer in time";
 	case -ENOSPC:
 		return "no local frame was freed in time: the backend is "
 		       "full or gone";

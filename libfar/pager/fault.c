@@ -20,6 +20,7 @@
 
 #define READ_AHEAD 15 /* pages behind a fault on a sequential page */
 #define RETRY_NS (10 * FAR_NS_PER_MS)
+#define EXPIRE_MS 250 /* how often to look for unanswered reads */
 #define RETRY_MS 5    /* how often to look whether one is due */
 #define WRONG_TRIES 5 /* reads of a page whose checksum is wrong */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
@@ -60,6 +61,8 @@ void fetcher_fini(struct far_fetcher *f)
 
 	if (!f->bufs)
 		return;
+	if (f->nr_busy)
+		return; /* a backend that hangs keeps queue and buffers */
 	far_queue_close(f->q);
 	(void)far_backend_unregister_buf(f->pager->be, f->bufs, len);
 	far_near_unmap(f->bufs, len);
@@ -139,7 +142,25 @@ static void give_up(struct far_fetcher *f, struct far_fault *x, int err)
 		;
 	far_budget_put(&p->budget, 1);
 	pager_lost(p, x->pg, err);
-	fault_put(f, x);
+}
+
+/* The backend has not answered for longer than on_loss: it keeps the buffer,
+ * the page is lost. */
+static void expire(struct far_fetcher *f)
+{
+	uint64_t now = far_now_ns();
+
+	for (unsigned i = 0; i < FAR_FAULT_DEPTH; i++) {
+		struct far_fault *x = &f->faults[i];
+
+		if (!x->sent_ns || x->is_abandoned ||
+		    now - x->sent_ns < f->pager->on_loss_ns)
+			continue;
+		x->is_abandoned = true;
+		f->nr_abandoned++;
+		FAR_COUNT(f->stats, read_errors);
+		give_up(f, x, -ETIMEDOUT);
+	}
 }
 
 static bool is_final(const struct far_fault *x, int err, uint64_t on_loss_ns,
@@ -170,6 +191,7 @@ static void failed(struct far_fetcher *f, struct far_fault *x, int err)
 		x->first_fail_ns = now;
 	if (is_final(x, err, f->pager->on_loss_ns, now)) {
 		give_up(f, x, err);
+		fault_put(f, x);
 		return;
 	}
 	x->retry_ns = err == -EBADMSG ? now : now + RETRY_NS;
@@ -179,6 +201,12 @@ static void failed(struct far_fetcher *f, struct far_fault *x, int err)
 
 static void completed(struct far_fetcher *f, struct far_fault *x)
 {
+	x->sent_ns = 0;
+	if (x->is_abandoned) {
+		f->nr_abandoned--;
+		fault_put(f, x);
+		return;
+	}
 	if (x->io.res < 0) {
 		failed(f, x, x->io.res);
 		return;
@@ -200,9 +228,11 @@ static void submit(struct far_fetcher *f, struct far_fault *x)
 	x->retry_ns = 0;
 	x->io.res = 0;
 	x->io.next = NULL;
+	x->sent_ns = far_now_ns();
 	n = far_queue_submit(f->q, &x->io, 1);
 	if (n == 1)
 		return;
+	x->sent_ns = 0;
 	if (n != -EAGAIN && n != 0) {
 		failed(f, x, n);
 		return;
@@ -246,6 +276,8 @@ int fetcher_poll(struct far_fetcher *f)
 			completed(f, (struct far_fault *)(void *)done[i]);
 		total += n > 0 ? n : 0;
 	} while (n == FAR_FAULT_DEPTH);
+	if (!total && f->nr_busy > f->nr_abandoned)
+		expire(f);
 	return total;
 }
 
@@ -260,6 +292,7 @@ static void fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
 	x->pg = pg;
 	x->is_write = is_write;
 	x->is_ahead = is_ahead;
+	x->is_abandoned = false;
 	x->tries = 0;
 	x->first_fail_ns = 0;
 	x->start_ns = start_ns;
@@ -285,6 +318,8 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 		    (int64_t)p->cfg.batch + FAR_FAULT_DEPTH)
 			break;
 		while (!f->idle) {
+			if (f->nr_abandoned == FAR_FAULT_DEPTH)
+				return;
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
 			(void)fetcher_poll(f);
 		}
@@ -296,7 +331,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 		else
 			far_budget_put(&p->budget, 1);
 	}
-	while (f->nr_busy) {
+	while (f->nr_busy > f->nr_abandoned) {
 		if (!fetcher_poll(f))
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
 	}
@@ -585,7 +620,9 @@ static void await_work(struct far_monitor *m)
 
 	if (m->epfd >= 0) {
 		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
-				 is_due ? RETRY_MS : -1);
+				 is_due		    ? RETRY_MS
+				 : m->fetch.nr_busy ? EXPIRE_MS
+						    : -1);
 		return;
 	}
 	if (m->is_blocking == is_due && far_uffd_set_blocking(fd, !is_due) == 0)
@@ -613,7 +650,8 @@ static void *monitor_main(void *arg)
 	/* far-ctl rings to get us out of a read; it may ring only now. */
 	(void)far_uffd_copy(p->space.fd, (char *)(uintptr_t)p->space.doorbell,
 			    p->space.zero, false);
-	while (m->fetch.nr_busy) { /* close: nobody waits for these */
+	while (m->fetch.nr_busy >
+	       m->fetch.nr_abandoned) { /* close: nobody waits for these */
 		if (!fetcher_poll(&m->fetch))
 			(void)far_queue_wait(m->fetch.q,
 					     (int64_t)WAIT_SLICE_NS);

@@ -46,11 +46,13 @@
 struct far_fault {
 	struct far_io io; /* first: completions come back as far_io */
 	far_pgno_t pg;
-	bool is_write; /* install writable */
-	bool is_ahead; /* prefetch: nobody waits */
+	bool is_write;	   /* install writable */
+	bool is_ahead;	   /* prefetch: nobody waits */
+	bool is_abandoned; /* its page is LOST; the backend has the buffer */
 	unsigned tries;
 	uint64_t start_ns; /* its message was read */
 	uint64_t first_fail_ns;
+	uint64_t sent_ns;  /* the backend has it since; 0: it has not */
 	uint64_t retry_ns; /* when to submit again; 0: in flight */
 	char *buf;	   /* one page of near memory */
 	struct far_fault *next;
@@ -65,6 +67,7 @@ struct far_fetcher {
 	struct far_fault *idle;	   /* list by ->next */
 	struct far_fault *waiting; /* to be retried, by ->next */
 	unsigned nr_busy;
+	unsigned nr_abandoned; /* of these: nobody waits for them */
 	char *bufs;
 };
 
