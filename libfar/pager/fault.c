@@ -647,6 +647,7 @@ static void *monitor_main(void *arg)
 			continue;
 		read_faults(m);
 	}
+	placement_fini(&m->place);
 	/* far-ctl rings to get us out of a read; it may ring only now. */
 	(void)far_uffd_copy(p->space.fd, (char *)(uintptr_t)p->space.doorbell,
 			    p->space.zero, false);

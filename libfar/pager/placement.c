@@ -9,32 +9,40 @@
 
 #include "libfar/base/clock.h"
 
-#define LOOK_NS (2 * FAR_NS_PER_MS) /* a look costs about 10 us */
+#define LOOK_NS (500 * FAR_NS_PER_US) /* a look costs a few us */
 #define STREAK 32 /* faults in a row that make a thread the one to follow */
 
 void placement_init(struct far_placement *pl, _Atomic int *home)
 {
 	memset(pl, 0, sizeof(*pl));
 	pl->home = home;
-	pl->cpu = -1;
+	pl->cpu = pl->stat_fd = -1;
 	pl->can_follow =
 		sched_getaffinity(0, sizeof(pl->allowed), &pl->allowed) == 0 &&
 		CPU_COUNT(&pl->allowed) > 1;
 }
 
-/* Field 39 of its stat line: the core @tid last ran on; -1 unknown. */
-static int core_of(uint32_t tid)
+void placement_fini(struct far_placement *pl)
+{
+	if (pl->stat_fd >= 0)
+		(void)close(pl->stat_fd);
+	pl->stat_fd = -1;
+}
+
+/* Field 39 of its stat line: the core the thread last ran on; -1 unknown. */
+static int core_of(struct far_placement *pl)
 {
 	char path[48], buf[1024], *p;
 	ssize_t n;
-	int fd;
 
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%u/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, buf, sizeof(buf) - 1);
-	(void)close(fd);
+	if (pl->stat_fd < 0) {
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%u/stat",
+			       pl->tid);
+		pl->stat_fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (pl->stat_fd < 0)
+			return -1;
+	}
+	n = pread(pl->stat_fd, buf, sizeof(buf) - 1, 0);
 	buf[n > 0 ? n : 0] = '\0';
 	p = strrchr(buf, ')');
 	for (int field = 2; p && field < 39; field++)
@@ -77,13 +85,14 @@ void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
 		/* Faults from here and there: the scheduler knows better. */
 		pl->tid = tid;
 		pl->streak = 0;
+		placement_fini(pl);
 		bind_to(pl, -1);
 		return;
 	}
 	if (++pl->streak < STREAK || now_ns < pl->next_ns)
 		return;
 	pl->next_ns = now_ns + LOOK_NS;
-	cpu = core_of(tid);
+	cpu = core_of(pl);
 	if (cpu >= 0 && cpu < CPU_SETSIZE &&
 	    CPU_ISSET((unsigned)cpu, &pl->allowed))
 		bind_to(pl, cpu);

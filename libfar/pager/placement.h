@@ -21,12 +21,16 @@ struct far_placement {
 	int cpu;	   /* bound to, or -1 */
 	_Atomic int *home; /* told where that is; or NULL */
 	uint32_t tid;	   /* who faulted last */
+	int stat_fd;	   /* its /proc/self/task/TID/stat, or -1 */
 	unsigned streak;   /* how many faults in a row */
 	uint64_t next_ns;  /* when to look where it runs */
 };
 
 /** placement_init() - on the thread itself; @home may be NULL */
 void placement_init(struct far_placement *pl, _Atomic int *home);
+
+/** placement_fini() - on the thread itself */
+void placement_fini(struct far_placement *pl);
 
 /** placement_follow() - @tid faulted; cheap unless it is time to look */
 void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns);
