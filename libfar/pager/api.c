@@ -178,6 +178,9 @@ int far_open(const char *conf, const struct far_open_attr *attr,
 	r = create(conf, attr, &p);
 	if (r < 0)
 		return r;
+	/* The program knows which memory is far; under the preload nothing
+	 * does, and every system call must work. */
+	p->user_only_ok = true;
 	(void)pthread_mutex_lock(&p->control);
 	r = pager_start(p);
 	if (r == 0 && !p->cfg.lazy)

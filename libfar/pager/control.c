@@ -533,12 +533,18 @@ static int open_parts(struct far_pager *p)
 	char text[512];
 	int r;
 
-	r = space_open(&p->space, (unsigned)p->cfg.takeout, false);
+	r = space_open(&p->space, (unsigned)p->cfg.takeout, p->user_only_ok);
 	if (r < 0) {
 		far_uffd_explain(&p->space.info, text, sizeof(text));
 		far_log(&p->log, FAR_LOG_ERR, "%s", text);
 		return r;
 	}
+	if (p->space.info.way == FAR_UFFD_USER_ONLY)
+		far_log(&p->log, FAR_LOG_WARN,
+			"userfaultfd sees faults of user mode only: a system "
+			"call on an evicted page fails with EFAULT; fix: "
+			"access "
+			"to /dev/userfaultfd, see far doctor");
 	if (p->be) /* a forked child: the parent's contents */
 		r = far_backend_adopt(p->be, &p->clone);
 	else

@@ -120,6 +120,7 @@ struct far_pager {
 	struct far_log log; /* to logger, and that to the program */
 	struct far_logger logger;
 	uint64_t on_loss_ns;
+	bool user_only_ok; /* may fall back to faults of user mode only */
 	struct far_backend *be;
 	struct far_budget budget;
 	struct far_space space;

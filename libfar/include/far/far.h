@@ -43,6 +43,10 @@ struct far_open_attr {
  * @attr: NULL for defaults
  * @ret_pager: release with far_close()
  *
+ * Where only faults of user mode can be had (an ordinary user without access to
+ * /dev/userfaultfd), a system call on an evicted page fails with EFAULT; that
+ * is logged as a warning.
+ *
  * Return: 0; -EINVAL configuration (logged, naming the nearest option);
  * -ENOMEM; -EPERM or -ENOSYS no userfaultfd (logged with the fix); else what
  * the backend said.
