@@ -93,7 +93,7 @@ void far_evictor_destroy(struct far_evictor *e)
 	far_near_unmap(e, sizeof(*e));
 }
 
-/* --- victims ------------------------------------------------------------- */
+/* --- victims --- */
 
 /* Up to @max evictable pages of the ranges the program called cold. */
 static unsigned pick_cold(struct far_evictor *e, far_pgno_t *ret, unsigned max)
@@ -182,7 +182,7 @@ void far_evictor_page_out(struct far_evictor *e, far_pgno_t pg)
 	(void)pthread_mutex_unlock(&e->policy_lock);
 }
 
-/* --- the pipeline of one worker ------------------------------------------ */
+/* --- the pipeline of one worker --- */
 
 static bool is_idle(const struct worker *w)
 {

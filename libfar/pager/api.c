@@ -24,7 +24,7 @@ const char *far_version(void)
 	return FAR_VERSION_STRING;
 }
 
-/* --- open and close ------------------------------------------------------- */
+/* --- open and close --- */
 
 static uint64_t choose_va(const struct far_config *cfg)
 {
@@ -218,8 +218,7 @@ bool far_pager_contains(const struct far_pager *pager, const void *addr)
 	return (uintptr_t)addr - (uintptr_t)pager->base < pager->space.len;
 }
 
-/* --- map and unmap -----------------------------------------------------------
- */
+/* --- map and unmap --- */
 
 /* Page words that @nr more mapped pages take at the most, beyond what is
  * charged. */
@@ -371,8 +370,7 @@ int far_unmap(struct far_pager *pager, void *addr, size_t len)
 	return r;
 }
 
-/* --- discard
- * -------------------------------------------------------------------- */
+/* --- discard --- */
 
 /* The userfaultfd is in the pager threads' descriptor table, not in ours. */
 static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg,
@@ -477,8 +475,7 @@ void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
 	atomic_fetch_add(&pager_shard_app(p)->discarded_pages, nr);
 }
 
-/* --- advice
- * ---------------------------------------------------------------------- */
+/* --- advice --- */
 
 static int pin_one(struct far_pager *p, far_pgno_t pg)
 {
@@ -648,8 +645,7 @@ int far_set_limit(struct far_pager *pager, uint64_t bytes)
 	return r;
 }
 
-/* --- statistics
- * ------------------------------------------------------------------- */
+/* --- statistics --- */
 
 static void fill_gauges(struct far_pager *p, struct far_stats *st)
 {

@@ -69,7 +69,7 @@ void fetcher_fini(struct far_fetcher *f)
 	f->bufs = NULL;
 }
 
-/* --- installing ----------------------------------------------------------- */
+/* --- installing --- */
 
 static void wake(struct far_pager *p, far_pgno_t pg)
 {
@@ -117,7 +117,7 @@ static void finish(struct far_pager *p, far_pgno_t pg, const void *src,
 	wake(p, pg);
 }
 
-/* --- fetching ------------------------------------------------------------- */
+/* --- fetching --- */
 
 static void note_latency(struct far_fetcher *f, uint64_t start_ns)
 {
@@ -337,8 +337,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 	}
 }
 
-/* --- one fault ---------------------------------------------------------------
- */
+/* --- one fault --- */
 
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
@@ -574,8 +573,7 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 		;
 }
 
-/* --- the thread ------------------------------------------------------------
- */
+/* --- the thread --- */
 
 static void read_faults(struct far_monitor *m)
 {

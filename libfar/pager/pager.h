@@ -233,7 +233,16 @@ static inline struct far_stat_shard *pager_shard_app(struct far_pager *p)
 
 #define FAR_NR_SHARDS (FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2)
 
-/* --- control.c: the far-ctl thread ------------------------------------ */
+/** wake_parked() - if @w says so, let the waiters of @pg look again; pager
+ * threads only */
+static inline void wake_parked(struct far_pager *p, far_word_t w, far_pgno_t pg)
+{
+	if (w & FAR_WORD_PARKED)
+		(void)far_uffd_wake(p->space.fd, pager_addr(p, pg),
+				    FAR_PAGE_SIZE);
+}
+
+/* --- control.c: the far-ctl thread --- */
 
 /** pager_overhead_pages() - what starting will charge: staging, fetch buffers
  * and fixed costs; page words are charged by use */
@@ -260,7 +269,9 @@ void pager_prefetch(struct far_pager *p, far_pgno_t start, far_pgno_t nr);
 /** pager_lost() - page @pg, FETCHING, can be had nowhere */
 void pager_lost(struct far_pager *p, far_pgno_t pg, int err);
 
-/** stat_page_open(), _write(), _close() - the file that far-stat(1) reads */
+/* --- statpage.c: the file that far-stat(1) reads --- */
+
+/** stat_page_open(), stat_page_write(), stat_page_close() - any thread */
 void stat_page_open(struct far_pager *p);
 void stat_page_write(struct far_pager *p);
 void stat_page_close(struct far_pager *p);
@@ -277,7 +288,7 @@ bool pager_is_own_thread(void);
 /** pager_thread_is_programs() - this one does not */
 void pager_thread_is_programs(void);
 
-/* --- fault.c: far-fault threads ---------------------------------------- */
+/* --- fault.c: far-fault threads --- */
 
 int fetcher_init(struct far_fetcher *f, struct far_pager *p,
 		 struct far_stat_shard *stats);
@@ -295,17 +306,19 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
 int monitors_start(struct far_pager *p);
 void monitors_stop(struct far_pager *p);
 
-/* --- writeback.c: the hands the evictor borrows ------------------------- */
+/* --- writeback.c: the hands the evictor borrows --- */
 
 int writeback_init(struct far_pager *p);
 void writeback_fini(struct far_pager *p);
+
+/* --- flush.c --- */
 
 /** writeback_flush() - far_flush() on far-ctl; 0 or first -errno */
 int writeback_flush(struct far_pager *p, struct far_queue *q,
 		    struct far_stat_shard *stats, far_pgno_t start,
 		    far_pgno_t nr);
 
-/* --- api.c -------------------------------------------------------------- */
+/* --- api.c --- */
 
 /** pager_discard() - [start, start + nr) reads as zeros from now on */
 void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr);
@@ -313,7 +326,7 @@ void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr);
 /** pager_stats() - fill in @st; any thread */
 void pager_stats(struct far_pager *p, struct far_stats *st);
 
-/* --- fork.c ------------------------------------------------------------- */
+/* --- fork.c --- */
 
 /** fork_register() - @p takes part in forks from now on */
 void fork_register(struct far_pager *p);

@@ -272,7 +272,7 @@ int space_present(struct far_space *s, const char *addr, unsigned nr,
 	return 0;
 }
 
-/* --- taking out by copy and drop --------------------------------------- */
+/* --- taking out by copy and drop --- */
 
 /* Length of the run of neighbours that begins at @i. */
 static unsigned run_at(const struct far_take *t, unsigned i, unsigned nr)
@@ -357,7 +357,7 @@ static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
 	drop_pages(t, nr);
 }
 
-/* --- taking out by MOVE -------------------------------------------------- */
+/* --- taking out by MOVE --- */
 
 static int move_one(struct far_space *s, const struct far_take *t)
 {

@@ -60,14 +60,7 @@ struct far_evict_host {
 	struct far_pager *p;
 };
 
-static void wake_parked(struct far_pager *p, far_word_t w, far_pgno_t pg)
-{
-	if (w & FAR_WORD_PARKED)
-		(void)far_uffd_wake(p->space.fd, pager_addr(p, pg),
-				    FAR_PAGE_SIZE);
-}
-
-/* --- claim ------------------------------------------------------------- */
+/* --- claim --- */
 
 static bool is_claimable(far_word_t w)
 {
@@ -184,7 +177,7 @@ static void unhold_batch(struct far_pager *p, const struct wb_batch *b)
 	}
 }
 
-/* --- publish ------------------------------------------------------------ */
+/* --- publish --- */
 
 /* The page could not be taken out: it is resident as before. */
 static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
@@ -297,7 +290,7 @@ static bool prepare_write(struct far_evict_wb *wb, struct wb_entry *e,
 	return true;
 }
 
-/* --- settle ------------------------------------------------------------- */
+/* --- settle --- */
 
 /* The write failed, or there is no slot: back to where it was. */
 static bool put_back(struct far_evict_wb *wb, struct wb_entry *e, far_word_t w)
@@ -415,7 +408,7 @@ static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
 		FAR_COUNT(st, evicted_zero_pages);
 }
 
-/* --- the evictor's operations --------------------------------------------- */
+/* --- the evictor's operations --- */
 
 /* Submits what the queue takes; the rest waits for completions. */
 static void send(struct far_evict_wb *wb, struct wb_batch *b)
@@ -709,115 +702,4 @@ void writeback_fini(struct far_pager *p)
 					      sizeof(*p->evict_host));
 	p->wb = NULL;
 	p->evict_host = NULL;
-}
-
-/* --- flush ---------------------------------------------------------------- */
-
-/* A dirty page becomes a clean one whose write is under way. */
-static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
-{
-	far_word_t w = far_page_load(&p->words[pg]), to;
-	char *addr = pager_addr(p, pg);
-	uint64_t slot;
-
-	do {
-		if (word_state(w) != FAR_PAGE_RESIDENT ||
-		    !(w & FAR_WORD_DIRTY) || (w & FAR_WORD_IOBUSY))
-			return false;
-	} while (!far_page_cas(&p->words[pg], &w,
-			       word_with(w, FAR_PAGE_TAKING)));
-	slot = word_slot(w);
-	if (far_uffd_protect(p->space.fd, addr, FAR_PAGE_SIZE, true) < 0)
-		io->res = -EIO;
-	else
-		far_page_copy(io->buf, addr);
-	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
-		slot = far_slots_alloc(&p->slots);
-	w = far_page_load(&p->words[pg]);
-	do {
-		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
-		if (slot != FAR_SLOT_NONE && io->res == 0)
-			to = (word_with_slot(to, slot) | FAR_WORD_IOBUSY) &
-			     ~FAR_WORD_DIRTY;
-	} while (!far_page_cas(&p->words[pg], &w, to));
-	wake_parked(p, w, pg);
-	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
-		io->res = -ENOSPC;
-	io->off = slot << FAR_PAGE_SHIFT;
-	return slot != FAR_SLOT_NONE && io->res == 0;
-}
-
-static void flush_end(struct far_pager *p, far_pgno_t pg, int res)
-{
-	far_word_t w = far_page_load(&p->words[pg]), to;
-
-	do {
-		to = w & ~FAR_WORD_IOBUSY;
-		if (res < 0 && word_state(w) != FAR_PAGE_ABSENT)
-			to |= FAR_WORD_DIRTY;
-		if (word_state(w) == FAR_PAGE_ABSENT)
-			to = word_with_slot(to, FAR_SLOT_NONE);
-	} while (!far_page_cas(&p->words[pg], &w, to));
-	if (word_state(w) == FAR_PAGE_ABSENT && word_slot(w) != FAR_SLOT_NONE)
-		far_slots_put(&p->slots, word_slot(w));
-}
-
-/* Somebody else is writing the page at this moment: let it finish. */
-static void await_settled(struct far_pager *p, far_pgno_t pg)
-{
-	const struct timespec pause = {.tv_nsec = 50000};
-
-	for (;;) {
-		far_word_t w = far_page_load(&p->words[pg]);
-		enum far_page_state s = word_state(w);
-
-		if (s != FAR_PAGE_TAKING && s != FAR_PAGE_EVICTING &&
-		    s != FAR_PAGE_RESCUING && !(w & FAR_WORD_IOBUSY))
-			return;
-		(void)nanosleep(&pause, NULL);
-	}
-}
-
-static int flush_one(struct far_pager *p, struct far_queue *q, far_pgno_t pg,
-		     struct far_io *io, struct far_stat_shard *stats)
-{
-	struct far_io *done;
-	int n;
-
-	await_settled(p, pg);
-	if (!flush_begin(p, pg, io))
-		return io->res;
-	io->next = NULL;
-	n = far_queue_submit(q, io, 1);
-	if (n == 1) {
-		FAR_COUNT_N(stats, written_bytes, FAR_PAGE_SIZE);
-		while ((n = far_queue_poll(q, &done, 1)) == 0)
-			(void)far_queue_wait(q, -1);
-	}
-	if (n < 0)
-		io->res = n;
-	flush_end(p, pg, io->res);
-	return io->res;
-}
-
-int writeback_flush(struct far_pager *p, struct far_queue *q,
-		    struct far_stat_shard *stats, far_pgno_t start,
-		    far_pgno_t nr)
-{
-	void *buf;
-	int r, first = 0;
-
-	r = far_near_map(FAR_PAGE_SIZE, &buf);
-	if (r < 0)
-		return r;
-	for (far_pgno_t pg = start; pg < start + nr; pg++) {
-		struct far_io io = {
-			.op = FAR_IO_WRITE, .buf = buf, .len = FAR_PAGE_SIZE};
-
-		r = flush_one(p, q, pg, &io, stats);
-		if (r < 0 && !first)
-			first = r;
-	}
-	far_near_unmap(buf, FAR_PAGE_SIZE);
-	return first;
 }
