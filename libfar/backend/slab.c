@@ -89,9 +89,27 @@ static void push_span(struct far_slab *slab, uint32_t *head, uint32_t span)
 	*head = span + 1;
 }
 
+/*
+ * Objects are read at random: small pages cost a TLB miss each.  When @span, a
+ * new one, begins in another huge page than the span before it, what lies
+ * behind has been given out.
+ */
+static void collapse_below(struct far_slab *slab, uint32_t span)
+{
+	uintptr_t at = (uintptr_t)span_addr(slab, span);
+	uintptr_t huge = at & ~(FAR_HUGE_SIZE - 1);
+
+	if (at - huge < FAR_SLAB_SPAN &&
+	    huge >= (uintptr_t)slab->base + FAR_HUGE_SIZE)
+		far_near_huge((char *)span_addr(slab, span) - (at - huge) -
+				      FAR_HUGE_SIZE,
+			      FAR_HUGE_SIZE);
+}
+
 /* An empty span for a class, or -ENOSPC. */
 static int acquire_span(struct far_slab *slab, uint32_t *ret_span)
 {
+	bool is_new = false;
 	int rc = 0;
 
 	(void)pthread_mutex_lock(&slab->lock);
@@ -102,12 +120,15 @@ static int acquire_span(struct far_slab *slab, uint32_t *ret_span)
 		*ret_span = pop_span(slab, &slab->cold);
 	} else if (slab->top < slab->nr_spans) {
 		*ret_span = slab->top++;
+		is_new = true;
 	} else {
 		rc = -ENOSPC;
 	}
 	if (rc == 0)
 		slab->nr_used++;
 	(void)pthread_mutex_unlock(&slab->lock);
+	if (is_new)
+		collapse_below(slab, *ret_span);
 	return rc;
 }
 

@@ -7,6 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* 6.1 */
+#endif
+
 /*
  * System calls are made directly: under the preload mmap() and munmap() may
  * be our own wrappers, and near memory must never pass through them.
@@ -27,6 +31,11 @@ int far_near_map(size_t len, void **ret_addr)
 	(void)syscall(SYS_madvise, addr, bytes, MADV_DONTDUMP);
 	*ret_addr = (void *)addr;
 	return 0;
+}
+
+void far_near_huge(void *addr, size_t len)
+{
+	(void)syscall(SYS_madvise, addr, len, MADV_COLLAPSE);
 }
 
 void far_near_unmap(void *addr, size_t len)

@@ -19,6 +19,16 @@ int far_near_map(size_t len, void **ret_addr);
 /** far_near_unmap() - give back what far_near_map() gave; NULL is fine */
 void far_near_unmap(void *addr, size_t len);
 
+#define FAR_HUGE_SIZE ((size_t)2 << 20)
+
+/**
+ * far_near_huge() - put what lies in a range that is full into huge pages
+ * @addr, @len: multiples of FAR_HUGE_SIZE
+ * Once, unlike MADV_HUGEPAGE: what is given back later stays given back.
+ * Best effort.
+ */
+void far_near_huge(void *addr, size_t len);
+
 struct far_arena {
 	char *base;
 	size_t len;

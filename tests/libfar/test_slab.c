@@ -196,12 +196,37 @@ static void bad_sizes_are_refused(void **state)
 	far_slab_fini(&other);
 }
 
+/* What fills a huge page is put into one, with the objects in it. */
+static void objects_survive_being_put_together(void **state)
+{
+	const unsigned nr = (unsigned)(SIZE / FAR_PAGE_SIZE);
+	uint64_t handle[SIZE / FAR_PAGE_SIZE];
+
+	(void)state;
+	for (unsigned i = 0; i < nr; i++) {
+		assert_int_equal(
+			far_slab_alloc(&slab, FAR_PAGE_SIZE, &handle[i]), 0);
+		memset(far_slab_addr(&slab, handle[i]), (int)(i % 251),
+		       FAR_PAGE_SIZE);
+	}
+	for (unsigned i = 0; i < nr; i++) {
+		const unsigned char *p = far_slab_addr(&slab, handle[i]);
+
+		assert_int_equal(p[0], i % 251);
+		assert_int_equal(p[FAR_PAGE_SIZE - 1], i % 251);
+		far_slab_free(&slab, handle[i]);
+	}
+	assert_true(resident_pages() <=
+		    FAR_SLAB_WARM * FAR_SLAB_SPAN / FAR_PAGE_SIZE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(objects_do_not_overlap),
+		CASE(objects_survive_being_put_together),
 		CASE(every_length_fits_its_class),
 		CASE(full_is_enospc_and_space_is_reused_by_other_classes),
 		CASE(empty_spans_go_back_to_the_system),
