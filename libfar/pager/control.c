@@ -473,6 +473,8 @@ static int open_parts(struct far_pager *p)
 	return p->stop_fd < 0 ? -errno : 0;
 }
 
+static void settle_overhead(struct far_pager *p);
+
 static int bring_up(struct far_pager *p)
 {
 	void *mem;
@@ -481,6 +483,7 @@ static int bring_up(struct far_pager *p)
 	r = open_parts(p);
 	if (r < 0)
 		return r;
+	settle_overhead(p);
 	r = far_near_map(sizeof(*p->ctl_fetch) +
 				 FAR_MAX_MONITORS * sizeof(*p->monitors),
 			 &mem);
@@ -639,8 +642,21 @@ uint64_t pager_overhead_pages(const struct far_pager *p)
 	uint64_t n = FAR_OVERHEAD_FIXED >> FAR_PAGE_SHIFT;
 
 	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
-	n += 2 * p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
+	/* What is moved to staging is charged as it was where it came from. */
+	if (!p->space.use_move)
+		n += 2 * p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
 	return n;
+}
+
+/* Charged before it was known how pages leave: what is too much goes back. */
+static void settle_overhead(struct far_pager *p)
+{
+	uint64_t n = pager_overhead_pages(p);
+
+	if (p->overhead_pages <= n)
+		return;
+	far_budget_put(&p->budget, (int64_t)(p->overhead_pages - n));
+	p->overhead_pages = n;
 }
 
 /* Other processes of the budget may hold all frames: let them give some. */

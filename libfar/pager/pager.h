@@ -40,7 +40,7 @@
 #define FAR_PREFETCH_RING 256
 #define FAR_LOST_RING 64
 /* A stated part of the limit that nothing is charged to: stacks, queues. */
-#define FAR_OVERHEAD_FIXED (UINT64_C(2) << 20)
+#define FAR_OVERHEAD_FIXED (UINT64_C(1) << 20)
 
 /** struct far_fault - one fetch in service; its monitor's */
 struct far_fault {
@@ -202,7 +202,7 @@ static inline int64_t pager_reserve_pages(const struct far_pager *p)
 {
 	uint64_t limit = atomic_load_explicit(&p->budget.sh->limit_pages,
 					      memory_order_relaxed);
-	uint64_t low = far_max_u64(limit / 64, 2 * p->cfg.batch);
+	uint64_t low = far_max_u64(limit / 256, 2 * p->cfg.batch);
 
 	return (int64_t)far_min_u64(low, limit / 4);
 }

@@ -551,7 +551,8 @@ static bool is_mine_to_give(const struct far_pager *p)
 		return true;
 	for (unsigned i = 0; i < top; i++)
 		members += atomic_load(&sh->member[i].used_pages) > 0;
-	return mine >= (int64_t)atomic_load(&sh->limit_pages) /
+	return mine >= ((int64_t)atomic_load(&sh->limit_pages) -
+			2 * pager_reserve_pages(p)) /
 			       (int64_t)(members ? members : 1);
 }
 
@@ -563,10 +564,13 @@ static uint64_t host_shortage(struct far_evict_host *h, uint64_t in_flight)
 
 	if (!pager_is_armed(p))
 		return 0;
-	/* Begin at the reserve, go on to twice that while batches are out. */
-	if (coming >= (in_flight ? 2 * low : low) || !is_mine_to_give(p))
+	/*
+	 * One batch beyond the reserve, no more: on the core where the program
+	 * runs, a long burst is what its slowest requests wait for.
+	 */
+	if (coming >= low || !is_mine_to_give(p))
 		return 0;
-	return (uint64_t)(2 * low - coming);
+	return (uint64_t)(low - coming) + p->cfg.batch;
 }
 
 static uint64_t host_local_pages(struct far_evict_host *h)

@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "libfar/pager/budget.h"
 
 #define NR_THREADS 8
 #define ROUNDS 2
@@ -307,6 +311,27 @@ static void limit_moves_while_running(void **state)
 	tp_close(&t);
 }
 
+/* Who shares the limit with nobody gives up pages before the last frame is
+ * gone: otherwise every fault near the end calls an evictor in vain. */
+static void budget_of_one_keeps_its_reserve(void **state)
+{
+	const size_t reserve = 128 * FAR_PAGE_SIZE;
+	char path[64], conf[128];
+	struct tp t;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/tmp/far-test-budget.%d",
+		       (int)getpid());
+	(void)snprintf(conf, sizeof(conf), "lazy=off;budget=%s", path);
+	assert_int_equal(far_budget_create(path, PAGES(TP_LIMIT)), 0);
+	t = tp_open(conf, BIG);
+	tp_fill_all(t.mem, t.len, 1);
+	TP_WAIT(TP_STAT(t.pager, local_bytes) <= TP_LIMIT - reserve, 5);
+	assert_int_equal(tp_same_all(t.mem, t.len, 1), 0);
+	tp_close(&t);
+	assert_int_equal(unlink(path), 0);
+}
+
 /* --- lazy arming -------------------------------------------------------------
  */
 
@@ -404,6 +429,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(clean_pages_are_dropped_not_written),
 		cmocka_unit_test(rewritten_page_is_sent_again),
 		cmocka_unit_test(limit_moves_while_running),
+		cmocka_unit_test(budget_of_one_keeps_its_reserve),
 		cmocka_unit_test(nothing_is_intercepted_while_it_fits),
 		cmocka_unit_test(arming_when_full_keeps_the_limit),
 		cmocka_unit_test(arming_while_threads_write),
