@@ -537,14 +537,13 @@ static int pin(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
 	return 0;
 }
 
-static void set_sequential(struct far_pager *p, far_pgno_t start, far_pgno_t nr,
-			   bool on)
+static void set_pattern(struct far_pager *p, far_pgno_t start, far_pgno_t nr,
+			far_word_t pattern)
 {
 	for (far_pgno_t pg = start; pg < start + nr; pg++) {
-		if (on)
-			atomic_fetch_or(&p->words[pg], FAR_WORD_SEQ);
-		else
-			atomic_fetch_and(&p->words[pg], ~FAR_WORD_SEQ);
+		atomic_fetch_and(&p->words[pg], ~FAR_WORD_PATTERN);
+		if (pattern)
+			atomic_fetch_or(&p->words[pg], pattern);
 	}
 }
 
@@ -572,11 +571,13 @@ int far_advise(struct far_pager *pager, void *addr, size_t len,
 		return r;
 	switch (advice) {
 	case FAR_ADV_NORMAL:
+		set_pattern(pager, start, nr, 0);
+		return 0;
 	case FAR_ADV_RANDOM:
-		set_sequential(pager, start, nr, false);
+		set_pattern(pager, start, nr, FAR_WORD_RANDOM);
 		return 0;
 	case FAR_ADV_SEQUENTIAL:
-		set_sequential(pager, start, nr, true);
+		set_pattern(pager, start, nr, FAR_WORD_SEQ);
 		return 0;
 	case FAR_ADV_WILLNEED:
 		if (pager_is_armed(pager))

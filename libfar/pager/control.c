@@ -355,7 +355,7 @@ static int arm(struct far_pager *p)
  * parent's monitors may have been changing, and from the kernel's word. */
 static far_word_t reborn(far_word_t w, bool is_present)
 {
-	far_word_t keep = w & (FAR_SLOT_MASK | FAR_WORD_SEQ);
+	far_word_t keep = w & (FAR_SLOT_MASK | FAR_WORD_PATTERN);
 	bool is_clean = !(w & (FAR_WORD_DIRTY | FAR_WORD_DISCARD)) &&
 			word_slot(w) != FAR_SLOT_NONE;
 

@@ -303,6 +303,11 @@ static void fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
 	submit(f, x);
 }
 
+static bool is_fetchable(far_word_t w)
+{
+	return word_state(w) == FAR_PAGE_REMOTE && !(w & FAR_WORD_HELD);
+}
+
 void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 {
 	struct far_pager *p = f->pager;
@@ -311,7 +316,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 	     pg++) {
 		far_word_t w = far_page_load(&p->words[pg]);
 
-		if (word_state(w) != FAR_PAGE_REMOTE || (w & FAR_WORD_HELD))
+		if (!is_fetchable(w))
 			continue;
 		/* Prefetch takes no frame that a fault may need. */
 		if (far_budget_free(&p->budget) <
@@ -407,12 +412,38 @@ static void refuse(struct far_monitor *m, far_pgno_t pg)
 	wake(p, pg); /* something moved: look again */
 }
 
-/* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
-static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
-			  bool is_write, uint64_t start_ns)
+/* The page behind a fault, if it will be touched, too.  Before the fault's own:
+ * it is to be there when the thread wakes. */
+static void fetch_next(struct far_monitor *m, const struct far_uffd_msg *msg,
+		       far_pgno_t pg)
 {
 	struct far_fetcher *f = &m->fetch;
 	struct far_pager *p = f->pager;
+	far_pgno_t next = pg + 1;
+	far_word_t w = next < p->max_pages ? far_page_load(&p->words[next]) : 0;
+
+	if (!predict_next(&m->predict, msg->tid, pg,
+			  (unsigned)(msg->addr & FAR_PAGE_MASK),
+			  is_fetchable(w)))
+		return;
+	/* It takes no frame or buffer that a fault may need. */
+	if (f->nr_busy >= FAR_FAULT_DEPTH / 2 ||
+	    far_budget_free(&p->budget) < FAR_FAULT_DEPTH ||
+	    !far_budget_try(&p->budget, 1))
+		return;
+	if (far_page_cas(&p->words[next], &w, word_with(w, FAR_PAGE_FETCHING)))
+		fetch(f, next, word_slot(w), false, true, 0);
+	else
+		far_budget_put(&p->budget, 1);
+}
+
+/* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
+static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
+			  const struct far_uffd_msg *msg, uint64_t start_ns)
+{
+	struct far_fetcher *f = &m->fetch;
+	struct far_pager *p = f->pager;
+	bool is_write = msg->is_write;
 	enum far_page_state s = word_state(w);
 	enum far_page_state next =
 		s == FAR_PAGE_EVICTING ? FAR_PAGE_RESCUING : FAR_PAGE_FETCHING;
@@ -439,6 +470,8 @@ static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 		break;
 	default:
 		FAR_COUNT(f->stats, faults_remote);
+		if (!(w & FAR_WORD_PATTERN))
+			fetch_next(m, msg, pg);
 		fetch(f, pg, word_slot(w), is_write, false, start_ns);
 		if (w & FAR_WORD_SEQ)
 			pager_prefetch(p, pg + 1, READ_AHEAD);
@@ -531,9 +564,9 @@ static bool serve(struct far_monitor *m, far_pgno_t pg,
 	case FAR_PAGE_REMOTE:
 		if (w & FAR_WORD_HELD)
 			return park(p, pg, w);
-		return serve_missing(m, pg, w, msg->is_write, start_ns);
+		return serve_missing(m, pg, w, msg, start_ns);
 	case FAR_PAGE_EVICTING:
-		return serve_missing(m, pg, w, msg->is_write, start_ns);
+		return serve_missing(m, pg, w, msg, start_ns);
 	case FAR_PAGE_RESIDENT:
 		if (msg->kind == FAR_UFFD_FAULT_WP)
 			return serve_protected(m, pg, w, start_ns);

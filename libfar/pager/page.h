@@ -60,7 +60,7 @@ enum far_page_state {
 #define FAR_WORD_AHEAD (UINT64_C(1) << 8)   /* came by prefetch, unused yet */
 #define FAR_WORD_IOBUSY (UINT64_C(1) << 9)  /* its slot is being written */
 #define FAR_WORD_HELD (UINT64_C(1) << 10)   /* ABSENT/REMOTE: do not install */
-#define FAR_WORD_COLD (UINT64_C(1) << 11)   /* evict early */
+#define FAR_WORD_RANDOM (UINT64_C(1) << 11) /* random: never fetch ahead */
 #define FAR_WORD_SEQ (UINT64_C(1) << 12)    /* sequential: fetch ahead */
 
 #define FAR_STAGE_SHIFT 16
@@ -71,7 +71,8 @@ enum far_page_state {
 #define FAR_SLOT_MASK (UINT64_C(0xffffffff) << FAR_SLOT_SHIFT)
 
 /* Flags that stay with a page whatever happens to it. */
-#define FAR_WORD_STICKY (FAR_WORD_SEQ | FAR_WORD_IOBUSY)
+#define FAR_WORD_PATTERN (FAR_WORD_SEQ | FAR_WORD_RANDOM)
+#define FAR_WORD_STICKY (FAR_WORD_PATTERN | FAR_WORD_IOBUSY)
 
 static inline enum far_page_state word_state(far_word_t w)
 {

@@ -28,6 +28,7 @@
 #include "libfar/pager/logger.h"
 #include "libfar/pager/page.h"
 #include "libfar/pager/placement.h"
+#include "libfar/pager/predict.h"
 #include "libfar/pager/range.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
@@ -74,6 +75,7 @@ struct far_fetcher {
 struct far_monitor {
 	struct far_fetcher fetch;
 	struct far_placement place;
+	struct far_predict predict;
 	pthread_t thread;
 	unsigned index;
 	int epfd;	  /* -1: waits in the read itself */

@@ -73,9 +73,8 @@ static bool claim(struct far_pager *p, far_pgno_t pg)
 	far_word_t w = far_page_load(&p->words[pg]);
 
 	while (is_claimable(w)) {
-		far_word_t to =
-			word_with(w, FAR_PAGE_TAKING) &
-			~(FAR_WORD_REF | FAR_WORD_COLD | FAR_WORD_AHEAD);
+		far_word_t to = word_with(w, FAR_PAGE_TAKING) &
+				~(FAR_WORD_REF | FAR_WORD_AHEAD);
 
 		if (far_page_cas(&p->words[pg], &w, to))
 			return true;

@@ -17,6 +17,9 @@
 #ifndef UFFD_FEATURE_MOVE
 #define UFFD_FEATURE_MOVE (1 << 16)
 #endif
+#ifndef UFFD_FEATURE_EXACT_ADDRESS
+#define UFFD_FEATURE_EXACT_ADDRESS (1 << 11)
+#endif
 #ifndef USERFAULTFD_IOC_NEW
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
@@ -134,7 +137,8 @@ int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
 {
 	const uint64_t known = UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 			       UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE |
-			       UFFD_FEATURE_THREAD_ID;
+			       UFFD_FEATURE_THREAD_ID |
+			       UFFD_FEATURE_EXACT_ADDRESS;
 	uint64_t got;
 	int fd, r;
 

@@ -53,7 +53,7 @@ int far_uffd_register(int fd, void *addr, size_t len, bool wp);
 enum far_uffd_fault_kind { FAR_UFFD_FAULT_MISSING, FAR_UFFD_FAULT_WP };
 
 struct far_uffd_msg {
-	uintptr_t addr;
+	uintptr_t addr; /* of the touch; of its page before 5.18 */
 	enum far_uffd_fault_kind kind;
 	bool is_write;
 	uint32_t tid; /* who faulted; 0 where the kernel does not say */

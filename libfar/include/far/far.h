@@ -80,7 +80,7 @@ FAR_EXPORT FAR_MUST_CHECK int far_map(struct far_pager *pager, size_t len,
 FAR_EXPORT int far_unmap(struct far_pager *pager, void *addr, size_t len);
 
 enum far_advice {
-	FAR_ADV_NORMAL = 0,	/* forget sequential and random */
+	FAR_ADV_NORMAL = 0,	/* fetch ahead where it has paid */
 	FAR_ADV_SEQUENTIAL = 1, /* fetch ahead of faults */
 	FAR_ADV_RANDOM = 2,	/* never fetch ahead */
 	FAR_ADV_WILLNEED = 3,	/* fetch the range in the background */
