@@ -145,7 +145,7 @@ static int conn_flush(struct pool_server *sv, struct conn *c)
 	return 0;
 }
 
-/* 1 something came; 0 nothing now; -EPIPE end of input; else lost. */
+/* 1 there may be more; 0 that was all; -EPIPE end of input; else lost. */
 static int conn_read(struct pool_server *sv, struct conn *c)
 {
 	size_t room;
@@ -163,7 +163,7 @@ static int conn_read(struct pool_server *sv, struct conn *c)
 		return -EPIPE;
 	}
 	pool_session_feed(c->session, (size_t)n, sv->now_ns);
-	return 1;
+	return (size_t)n == room;
 }
 
 static void conn_rearm(struct pool_server *sv, struct conn *c, bool is_blocked)

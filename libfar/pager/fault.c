@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +26,9 @@
 #define WRONG_TRIES 5 /* reads of a page whose checksum is wrong */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 #define MSGS 16
+#define SPIN_NS (60 * FAR_NS_PER_US)
+#define SPIN_MISSES 16 /* in a row: the backend is slower than that */
+#define SPIN_RETRY 64
 
 int fetcher_init(struct far_fetcher *f, struct far_pager *p,
 		 struct far_stat_shard *stats)
@@ -637,6 +641,31 @@ static void read_faults(struct far_monitor *m)
 }
 
 /*
+ * Until what was asked for has come, but not for long: being woken costs more
+ * than a pool needs to answer.  Gives the core to whoever wants it.  A backend
+ * that is always slower is asked once in SPIN_RETRY faults whether it still is.
+ */
+static void spin(struct far_monitor *m)
+{
+	uint64_t t0;
+
+	if (m->spin_misses >= SPIN_MISSES && ++m->spin_skips % SPIN_RETRY != 0)
+		return;
+	t0 = far_now_ns();
+	do {
+		(void)sched_yield();
+		(void)fetcher_poll(&m->fetch);
+		if (m->fetch.nr_busy < FAR_FAULT_DEPTH)
+			read_faults(m);
+		if (m->fetch.nr_busy == m->fetch.nr_abandoned) {
+			m->spin_misses = 0;
+			return;
+		}
+	} while (!m->fetch.waiting && far_now_ns() - t0 < SPIN_NS);
+	m->spin_misses++;
+}
+
+/*
  * Waits for a message, or for what else the monitor has to do.  A lone
  * monitor over a synchronous backend lets the read itself wait, which saves a
  * system call; but such a descriptor cannot be polled, so while a retry is due
@@ -650,6 +679,8 @@ static void await_work(struct far_monitor *m)
 	struct epoll_event ev[4];
 
 	if (m->epfd >= 0) {
+		if (m->fetch.nr_busy > m->fetch.nr_abandoned && !is_due)
+			spin(m);
 		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
 				 is_due		    ? RETRY_MS
 				 : m->fetch.nr_busy ? EXPIRE_MS

@@ -78,6 +78,7 @@ struct far_monitor {
 	struct far_predict predict;
 	pthread_t thread;
 	unsigned index;
+	unsigned spin_misses, spin_skips;
 	int epfd;	  /* -1: waits in the read itself */
 	bool is_blocking; /* the userfaultfd is, just now */
 	bool is_started;
