@@ -612,6 +612,19 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 
 /* --- the thread --- */
 
+/* On the core of the thread that faults, and behind it, if it is one. */
+static void stand_by(struct far_monitor *m, uint32_t tid, unsigned nr,
+		     uint64_t now)
+{
+	yield_served(&m->yield, nr);
+	placement_follow(&m->place, tid, now);
+	if (m->place.cpu < 0)
+		yield_end(&m->yield);
+	else
+		yield_begin(&m->yield, &m->fetch.pager->guard, tid, now);
+	m->place.is_settled = atomic_load(&m->yield.is_back);
+}
+
 static void read_faults(struct far_monitor *m)
 {
 	struct far_pager *p = m->fetch.pager;
@@ -634,7 +647,7 @@ static void read_faults(struct far_monitor *m)
 			handle(m, &msgs[i], now);
 		if (m->fetch.nr_busy)
 			(void)fetcher_poll(&m->fetch);
-		placement_follow(&m->place, msgs[n - 1].tid, now);
+		stand_by(m, msgs[n - 1].tid, (unsigned)n, now);
 		if ((unsigned)n < want || m->fetch.waiting)
 			return; /* that was all, or the rest can wait */
 	}
@@ -700,6 +713,9 @@ static void *monitor_main(void *arg)
 
 	pager_thread_begin("far-fault", m->index);
 	placement_init(&m->place, p->nr_monitors == 1 ? &p->home_cpu : NULL);
+	/* Who waits for a pool's answer does not hold the core meanwhile. */
+	if (p->guard.is_started && m->is_sync)
+		yield_init(&m->yield);
 	while (!atomic_load(&p->stopping)) {
 		await_work(m);
 		if (m->fetch.nr_busy)
@@ -709,6 +725,7 @@ static void *monitor_main(void *arg)
 			continue;
 		read_faults(m);
 	}
+	yield_end(&m->yield);
 	placement_fini(&m->place);
 	/* far-ctl rings to get us out of a read; it may ring only now. */
 	(void)far_uffd_copy(p->space.fd, (char *)(uintptr_t)p->space.doorbell,
@@ -736,6 +753,7 @@ static int choose_wait(struct far_monitor *m)
 	int r;
 
 	m->epfd = -1;
+	m->is_sync = fd < 0;
 	if (fd < 0 && p->nr_monitors == 1)
 		return 0; /* see await_work() */
 	m->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -774,6 +792,12 @@ static int monitor_start(struct far_pager *p, unsigned i)
 
 int monitors_start(struct far_pager *p)
 {
+	p->guard.nr = p->nr_monitors;
+	for (unsigned i = 0; i < p->nr_monitors; i++)
+		p->guard.yields[i] = &p->monitors[i].yield;
+	/* Without a guard nobody stands back: slower, and as right. */
+	if (yield_is_possible())
+		(void)yield_guard_start(&p->guard);
 	for (unsigned i = 0; i < p->nr_monitors; i++) {
 		int r = monitor_start(p, i);
 
@@ -802,4 +826,5 @@ void monitors_stop(struct far_pager *p)
 		fetcher_fini(&m->fetch);
 		m->is_started = false;
 	}
+	yield_guard_stop(&p->guard);
 }

@@ -32,6 +32,7 @@
 #include "libfar/pager/range.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
+#include "libfar/pager/yield.h"
 
 #define FAR_MAX_MONITORS 16
 #define FAR_MAX_EVICTORS 16
@@ -76,10 +77,12 @@ struct far_monitor {
 	struct far_fetcher fetch;
 	struct far_placement place;
 	struct far_predict predict;
+	struct far_yield yield;
 	pthread_t thread;
 	unsigned index;
 	unsigned spin_misses, spin_skips;
 	int epfd;	  /* -1: waits in the read itself */
+	bool is_sync;	  /* its backend answers at once */
 	bool is_blocking; /* the userfaultfd is, just now */
 	bool is_started;
 };
@@ -149,6 +152,7 @@ struct far_pager {
 
 	struct far_monitor *monitors;
 	unsigned nr_monitors;
+	struct far_yield_guard guard; /* of their standing back */
 	_Atomic int home_cpu; /* where the program and its monitor run, if that
 			       * is one core, else -1; the monitor writes */
 	struct far_evictor *evictor;

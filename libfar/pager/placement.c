@@ -10,6 +10,7 @@
 #include "libfar/base/clock.h"
 
 #define LOOK_NS (500 * FAR_NS_PER_US) /* a look costs a few us */
+#define SETTLED_NS (1 * FAR_NS_PER_MS)
 #define STREAK 32 /* faults in a row that make a thread the one to follow */
 
 void placement_init(struct far_placement *pl, _Atomic int *home)
@@ -91,7 +92,7 @@ void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
 	}
 	if (++pl->streak < STREAK || now_ns < pl->next_ns)
 		return;
-	pl->next_ns = now_ns + LOOK_NS;
+	pl->next_ns = now_ns + (pl->is_settled ? SETTLED_NS : LOOK_NS);
 	cpu = core_of(pl);
 	if (cpu >= 0 && cpu < CPU_SETSIZE &&
 	    CPU_ISSET((unsigned)cpu, &pl->allowed))

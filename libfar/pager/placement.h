@@ -22,6 +22,7 @@ struct far_placement {
 	_Atomic int *home; /* told where that is; or NULL */
 	uint32_t tid;	   /* who faulted last */
 	int stat_fd;	   /* its /proc/self/task/TID/stat, or -1 */
+	bool is_settled;   /* its owner: it stays there, look less often */
 	unsigned streak;   /* how many faults in a row */
 	uint64_t next_ns;  /* when to look where it runs */
 };

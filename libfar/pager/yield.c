@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "libfar/pager/yield.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libfar/base/clock.h"
+#include "libfar/base/futex.h"
+#include "libfar/pager/pager.h"
+
+#define LOOK_NS (4 * FAR_NS_PER_MS)
+#define ENOUGH 16 /* faults from one look to the next: it gets along */
+#define STUCK 2	  /* looks in a row */
+#define PAUSE_MIN_NS (100 * FAR_NS_PER_MS)
+#define PAUSE_MAX_NS (10 * FAR_NS_PER_S)
+#define FORGET_NS (60 * FAR_NS_PER_S)
+#define ASLEEP_NS (10 * FAR_NS_PER_S)
+
+static int set_class(uint32_t tid, int policy)
+{
+	struct sched_param none = {0};
+
+	return sched_setscheduler((pid_t)tid, policy, &none);
+}
+
+static void *probe(void *arg)
+{
+	bool *ret = arg;
+
+	*ret = set_class(0, SCHED_IDLE) == 0 && set_class(0, SCHED_OTHER) == 0;
+	return NULL;
+}
+
+bool yield_is_possible(void)
+{
+	bool is_possible = false;
+	pthread_t thread;
+
+	if (pager_thread(&thread, probe, &is_possible) < 0)
+		return false;
+	(void)pthread_join(thread, NULL);
+	return is_possible;
+}
+
+void yield_init(struct far_yield *y)
+{
+	memset(y, 0, sizeof(*y));
+	atomic_store(&y->tid, (uint32_t)gettid());
+	atomic_store(&y->may, sched_getscheduler(0) == SCHED_OTHER);
+}
+
+void yield_begin(struct far_yield *y, struct far_yield_guard *g, uint32_t peer,
+		 uint64_t now_ns)
+{
+	if (atomic_load_explicit(&y->is_back, memory_order_relaxed) ||
+	    !atomic_load_explicit(&y->may, memory_order_relaxed) ||
+	    now_ns < atomic_load_explicit(&y->not_before_ns,
+					  memory_order_relaxed))
+		return;
+	atomic_store(&y->peer, peer);
+	/* Back only once the guard can see it. */
+	atomic_store(&y->is_back, 1);
+	if (set_class(0, SCHED_IDLE) < 0) {
+		atomic_store(&y->is_back, 0);
+		atomic_store(&y->may, 0);
+		return;
+	}
+	atomic_fetch_add(&g->kick, 1);
+	far_futex_wake(&g->kick, 1);
+}
+
+void yield_end(struct far_yield *y)
+{
+	if (!atomic_load_explicit(&y->is_back, memory_order_relaxed))
+		return;
+	(void)set_class(0, SCHED_OTHER); /* it could when it was tried */
+	atomic_store(&y->is_back, 0);
+}
+
+/* --- the guard --- */
+
+/* Does thread @tid run, or wait for a core? */
+static bool wants_to_run(uint32_t tid)
+{
+	char path[48], buf[128], *end;
+	ssize_t n = -1;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%u/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buf, sizeof(buf) - 1);
+		(void)close(fd);
+	}
+	buf[n > 0 ? n : 0] = '\0';
+	end = strrchr(buf, ')'); /* "TID (NAME) STATE ..." */
+	return end && end[1] == ' ' && end[2] == 'R';
+}
+
+static void call_forward(struct far_yield *y)
+{
+	(void)set_class(atomic_load(&y->tid), SCHED_OTHER);
+	atomic_store(&y->is_back, 0);
+	y->nr_stuck = 0;
+}
+
+bool yield_watch(struct far_yield *y, uint64_t now_ns)
+{
+	uint64_t served = atomic_load(&y->nr_served), moved = served - y->seen;
+
+	if (!atomic_load(&y->is_back))
+		return false;
+	y->seen = served;
+	if (moved >= ENOUGH) {
+		y->nr_stuck = 0;
+		return true;
+	}
+	/* While the thread it serves runs, it is where it should be: behind. */
+	if (wants_to_run(atomic_load(&y->tid)) &&
+	    !wants_to_run(atomic_load(&y->peer))) {
+		if (++y->nr_stuck < STUCK)
+			return true;
+		if (now_ns - y->forced_ns > FORGET_NS)
+			y->pause_ns = 0;
+		y->pause_ns =
+			far_min_u64(far_max_u64(2 * y->pause_ns, PAUSE_MIN_NS),
+				    PAUSE_MAX_NS);
+		y->forced_ns = now_ns;
+		atomic_store(&y->not_before_ns, now_ns + y->pause_ns);
+		call_forward(y);
+		return false;
+	}
+	y->nr_stuck = 0;
+	if (moved)
+		return true;
+	call_forward(y); /* nothing to do: let the guard sleep, too */
+	return false;
+}
+
+static void *guard_main(void *arg)
+{
+	struct far_yield_guard *g = arg;
+
+	pager_thread_begin("far-guard", 0);
+	while (!atomic_load(&g->is_stopping)) {
+		uint32_t seen = atomic_load(&g->kick);
+		bool any = false;
+
+		for (unsigned i = 0; i < g->nr; i++)
+			any |= yield_watch(g->yields[i], far_now_ns());
+		far_futex_wait(&g->kick, seen, any ? LOOK_NS : ASLEEP_NS);
+	}
+	return NULL;
+}
+
+int yield_guard_start(struct far_yield_guard *g)
+{
+	int r;
+
+	atomic_store(&g->is_stopping, 0);
+	r = pager_thread(&g->thread, guard_main, g);
+	g->is_started = r == 0;
+	return r;
+}
+
+void yield_guard_stop(struct far_yield_guard *g)
+{
+	if (!g->is_started)
+		return;
+	atomic_store(&g->is_stopping, 1);
+	atomic_fetch_add(&g->kick, 1);
+	far_futex_wake(&g->kick, 1);
+	(void)pthread_join(g->thread, NULL);
+	g->is_started = false;
+}
