@@ -176,6 +176,7 @@ static const struct {
 	{"uffd-poison", check_uffd_poison},
 	{"io_uring", check_uring},
 	{"memlock", check_memlock},
+	{"scheduling", check_scheduling},
 	{"overcommit", check_overcommit},
 	{"huge-pages", check_huge_pages},
 	{"memory", check_memory},

@@ -39,6 +39,7 @@ void check_uffd_move(const char *spec, struct check_result *r);
 void check_uffd_poison(const char *spec, struct check_result *r);
 void check_uring(const char *spec, struct check_result *r);
 void check_memlock(const char *spec, struct check_result *r);
+void check_scheduling(const char *spec, struct check_result *r);
 void check_overcommit(const char *spec, struct check_result *r);
 void check_huge_pages(const char *spec, struct check_result *r);
 void check_memory(const char *spec, struct check_result *r);

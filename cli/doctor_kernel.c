@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/io_uring.h>
@@ -247,6 +249,34 @@ void check_memlock(const char *spec, struct check_result *r)
 				  : NULL,
 			  "%s may be locked",
 			  far_size_format(lim.rlim_cur, text, sizeof(text)));
+}
+
+/* Who is SCHED_IDLE cannot always leave that again: a child tries. */
+static bool may_leave_idle_class(void)
+{
+	const struct sched_param none = {0};
+	int status = 1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		_exit(sched_setscheduler(0, SCHED_IDLE, &none) < 0 ||
+		      sched_setscheduler(0, SCHED_OTHER, &none) < 0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+void check_scheduling(const char *spec, struct check_result *r)
+{
+	(void)spec;
+	if (may_leave_idle_class())
+		check_set(r, CHECK_OK, NULL,
+			  "fault threads can stand back for the program");
+	else
+		check_set(r, CHECK_WARN,
+			  "ulimit -e 20 (limits.conf: nice 0; systemd: "
+			  "LimitNICE=0), or CAP_SYS_NICE",
+			  "fault threads cannot stand back: a thread that "
+			  "faults is moved from core to core");
 }
 
 void check_overcommit(const char *spec, struct check_result *r)

@@ -404,7 +404,7 @@ doctor() {
 	expect_rc $worst
 	nr=$(grep -c '^\(ok\|warn\|fail\|--\) ' "$T/out")
 	for name in kernel uffd-device uffd-syscall uffd-faults uffd-move \
-		uffd-poison uffd-write-protect io_uring memlock overcommit \
+		uffd-poison uffd-write-protect io_uring memlock scheduling overcommit \
 		huge-pages memory swap runtime preload backend; do
 		expect_out " $name "
 	done
