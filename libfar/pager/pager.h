@@ -25,6 +25,7 @@
 #include "libfar/base/options.h"
 #include "libfar/base/stats.h"
 #include "libfar/pager/budget.h"
+#include "libfar/pager/fetch.h"
 #include "libfar/pager/logger.h"
 #include "libfar/pager/page.h"
 #include "libfar/pager/placement.h"
@@ -36,42 +37,12 @@
 
 #define FAR_MAX_MONITORS 16
 #define FAR_MAX_EVICTORS 16
-#define FAR_FAULT_DEPTH 32	 /* fetches in flight per monitor */
 #define FAR_LIMIT_MIN_PAGES 4096 /* 16 MiB */
 #define FAR_RESERVE_BYTES (UINT64_C(64) << 20)
 #define FAR_PREFETCH_RING 256
 #define FAR_LOST_RING 64
 /* A stated part of the limit that nothing is charged to: stacks, queues. */
 #define FAR_OVERHEAD_FIXED (UINT64_C(1) << 20)
-
-/** struct far_fault - one fetch in service; its monitor's */
-struct far_fault {
-	struct far_io io; /* first: completions come back as far_io */
-	far_pgno_t pg;
-	bool is_write;	   /* install writable */
-	bool is_ahead;	   /* prefetch: nobody waits */
-	bool is_abandoned; /* its page is LOST; the backend has the buffer */
-	unsigned tries;
-	uint64_t start_ns; /* its message was read */
-	uint64_t first_fail_ns;
-	uint64_t sent_ns;  /* the backend has it since; 0: it has not */
-	uint64_t retry_ns; /* when to submit again; 0: in flight */
-	char *buf;	   /* one page of near memory */
-	struct far_fault *next;
-};
-
-/** struct far_fetcher - what it takes to read pages: a monitor's, or ctl's */
-struct far_fetcher {
-	struct far_pager *pager;
-	struct far_queue *q;
-	struct far_stat_shard *stats;
-	struct far_fault faults[FAR_FAULT_DEPTH];
-	struct far_fault *idle;	   /* list by ->next */
-	struct far_fault *waiting; /* to be retried, by ->next */
-	unsigned nr_busy;
-	unsigned nr_abandoned; /* of these: nobody waits for them */
-	char *bufs;
-};
 
 struct far_monitor {
 	struct far_fetcher fetch;
@@ -296,19 +267,6 @@ bool pager_is_own_thread(void);
 void pager_thread_is_programs(void);
 
 /* --- fault.c: far-fault threads --- */
-
-int fetcher_init(struct far_fetcher *f, struct far_pager *p,
-		 struct far_stat_shard *stats);
-void fetcher_fini(struct far_fetcher *f);
-
-/** fetcher_poll() - deal with completions and due retries; how many ended */
-int fetcher_poll(struct far_fetcher *f);
-
-/**
- * fetcher_ahead() - fetch up to @nr pages from @start that are remote, as
- * long as frames are plentiful; returns when all have arrived
- */
-void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
 
 int monitors_start(struct far_pager *p);
 void monitors_stop(struct far_pager *p);

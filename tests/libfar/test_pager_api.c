@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BIG (4 * TP_LIMIT)
@@ -370,6 +372,53 @@ static void close_in_the_middle_of_work(void **state)
 	}
 }
 
+/* An ordinary user: faults of user mode are served, and it is said that
+ * those of system calls are not. */
+static int work_as_nobody(void *arg)
+{
+	const char *msg = "faults of user mode only";
+	struct tp t;
+	int fd;
+
+	(void)arg;
+	if (setgid(65534) < 0 || setuid(65534) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 1) < 0) /* or /proc/self is root's */
+		return 1;
+	fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	if (fd >= 0 || syscall(SYS_userfaultfd, O_CLOEXEC) >= 0)
+		return 77;
+	t = tp_open("lazy=off", BIG);
+	if (!tp_logged(msg) || !tp_logged("fix:"))
+		return 2;
+	tp_fill_all(t.mem, t.len, 1);
+	if (tp_same_all(t.mem, t.len, 1) || !TP_STAT(t.pager, faults_remote))
+		return 3;
+	if (!tp_evict(t.pager, t.mem, MIB))
+		return 4;
+	/* loud, not wrong */
+	if (getcwd(t.mem, MIB) || errno != EFAULT)
+		return 5;
+	tp_close(&t);
+	return 0;
+}
+
+static void user_mode_only_pager_serves_and_says_so(void **state)
+{
+	int status;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: needs root, to become another user\n");
+		skip();
+	}
+	status = tp_in_child(work_as_nobody, NULL);
+	if (status == 77) {
+		print_message("skipped: any user may use userfaultfd here\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +436,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(opening_and_closing_leaks_nothing),
 		cmocka_unit_test(failing_to_open_leaks_nothing),
 		cmocka_unit_test(close_in_the_middle_of_work),
+		cmocka_unit_test(user_mode_only_pager_serves_and_says_so),
 	};
 
 	return tp_main(argc, argv, "pager.api", tests);

@@ -72,6 +72,29 @@ static void short_absence_is_waited_for(void **state)
 	tp_close(&t);
 }
 
+/* Pages that nobody has asked for are not lost because they could not be
+ * fetched ahead: with this on_loss a failed read of a fault would be. */
+static void failed_prefetch_loses_nothing(void **state)
+{
+	const size_t len = 200 * FAR_PAGE_SIZE;
+	struct tp t = tp_open("lazy=off;on_loss=wait:0s;"
+			      "far=error:read=1,count=200|mem:64M",
+			      TP_LIMIT / 4);
+
+	(void)state;
+	tp_fill_all(t.mem, t.len, 3);
+	assert_true(tp_evict(t.pager, t.mem, t.len));
+	while (TP_STAT(t.pager, read_errors) < PAGES(len)) {
+		assert_int_equal(
+			far_advise(t.pager, t.mem, len, FAR_ADV_WILLNEED), 0);
+		tp_pause();
+	}
+	assert_int_equal(TP_STAT(t.pager, lost_pages), 0);
+	assert_int_equal(tp_same_all(t.mem, t.len, 3), 0);
+	assert_int_equal(TP_STAT(t.pager, lost_pages), 0);
+	tp_close(&t);
+}
+
 /* --- pages that nobody has -------------------------------------------------
  */
 
@@ -274,6 +297,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(failures_of_both_kinds_at_once),
 		cmocka_unit_test(corrupt_pages_are_fetched_again),
 		cmocka_unit_test(short_absence_is_waited_for),
+		cmocka_unit_test(failed_prefetch_loses_nothing),
 		cmocka_unit_test(lost_page_is_sigbus_after_on_loss),
 		cmocka_unit_test(page_that_stays_corrupt_is_sigbus_at_once),
 		cmocka_unit_test(page_the_backend_forgot_is_sigbus_at_once),
