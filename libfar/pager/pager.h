@@ -129,6 +129,10 @@ struct far_pager {
 	struct far_evictor *evictor;
 	struct far_evict_host *evict_host;
 	struct far_evict_wb *wb; /* one per evictor thread */
+	/* faults wait for frames of a shared budget: since when, and freed at
+	 * the last look; until when we give although others hold more */
+	_Atomic uint64_t waiting_ns, giving_until_ns;
+	_Atomic uint32_t waiting_freed;
 
 	struct far_stat_shard *shards; /* monitors, evictors, ctl, app */
 	unsigned nr_shards;

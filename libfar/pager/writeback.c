@@ -20,6 +20,9 @@
 
 /* Pages between two victims that are worth moving across in one call. */
 #define MAX_GAP 8
+/* Faults wait for frames, and none was freed for so long. */
+#define NOBODY_NS (10 * FAR_NS_PER_MS)
+#define NOBODY_FOR_NS (1 * FAR_NS_PER_S)
 
 enum wb_kind { WB_CLEAN, WB_ZERO, WB_WRITE, WB_NO_SLOT };
 
@@ -539,8 +542,37 @@ static bool host_reap(struct far_evict_host *h, unsigned worker, unsigned batch,
 	return true;
 }
 
+/*
+ * Those who should give cannot, or do not: they intercept nothing yet, are
+ * stopped, or everything they have is pinned.  Found out when faults have
+ * waited for a while and nobody freed a frame; then believed for a while.
+ */
+static bool is_nobody_giving(struct far_pager *p)
+{
+	const struct far_budget_shared *sh = p->budget.sh;
+	uint32_t freed = atomic_load(&sh->freed);
+	uint64_t now = far_now_ns(), since;
+
+	if (now < atomic_load(&p->giving_until_ns))
+		return true;
+	if (!atomic_load(&sh->waiters)) {
+		atomic_store(&p->waiting_ns, 0);
+		return false;
+	}
+	since = atomic_load(&p->waiting_ns);
+	if (!since || atomic_exchange(&p->waiting_freed, freed) != freed) {
+		atomic_store(&p->waiting_ns, now);
+		return false;
+	}
+	if (now - since < NOBODY_NS)
+		return false;
+	atomic_store(&p->waiting_ns, 0);
+	atomic_store(&p->giving_until_ns, now + NOBODY_FOR_NS);
+	return true;
+}
+
 /* In a shared budget, who holds less than its even part need not give. */
-static bool is_mine_to_give(const struct far_pager *p)
+static bool is_mine_to_give(struct far_pager *p)
 {
 	const struct far_budget_shared *sh = p->budget.sh;
 	int64_t mine = atomic_load(&p->budget.me->used_pages);
@@ -552,7 +584,8 @@ static bool is_mine_to_give(const struct far_pager *p)
 		members += atomic_load(&sh->member[i].used_pages) > 0;
 	return mine >= ((int64_t)atomic_load(&sh->limit_pages) -
 			2 * pager_reserve_pages(p)) /
-			       (int64_t)(members ? members : 1);
+			       (int64_t)(members ? members : 1) ||
+	       is_nobody_giving(p);
 }
 
 static uint64_t host_shortage(struct far_evict_host *h, uint64_t in_flight)

@@ -332,6 +332,33 @@ static void budget_of_one_keeps_its_reserve(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* Another process has more than its part, and nothing that could give it up:
+ * faults here must not wait for it. */
+static void member_that_cannot_give_is_not_waited_for(void **state)
+{
+	char path[64], conf[128];
+	struct tp idle, t;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/tmp/far-test-budget.%d",
+		       (int)getpid());
+	assert_int_equal(far_budget_create(path, PAGES(TP_LIMIT)), 0);
+	(void)snprintf(conf, sizeof(conf), "budget=%s", path);
+	idle = tp_open(conf, 9 * MIB);
+	tp_fill_all(idle.mem, idle.len, 2);
+	assert_int_equal(TP_STAT(idle.pager, is_armed), 0);
+	(void)snprintf(conf, sizeof(conf), "on_loss=wait:1s;budget=%s", path);
+	t = tp_open(conf, 2 * TP_LIMIT);
+	tp_fill_all(t.mem, t.len, 1);
+	assert_int_equal(tp_same_all(t.mem, t.len, 1), 0);
+	assert_int_equal(TP_STAT(t.pager, lost_pages), 0);
+	assert_int_equal(TP_STAT(idle.pager, is_armed), 0);
+	assert_int_equal(tp_same_all(idle.mem, idle.len, 2), 0);
+	tp_close(&t);
+	tp_close(&idle);
+	assert_int_equal(unlink(path), 0);
+}
+
 /* --- lazy arming -------------------------------------------------------------
  */
 
@@ -430,6 +457,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(rewritten_page_is_sent_again),
 		cmocka_unit_test(limit_moves_while_running),
 		cmocka_unit_test(budget_of_one_keeps_its_reserve),
+		cmocka_unit_test(member_that_cannot_give_is_not_waited_for),
 		cmocka_unit_test(nothing_is_intercepted_while_it_fits),
 		cmocka_unit_test(arming_when_full_keeps_the_limit),
 		cmocka_unit_test(arming_while_threads_write),
