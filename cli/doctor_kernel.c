@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -251,30 +253,44 @@ void check_memlock(const char *spec, struct check_result *r)
 			  far_size_format(lim.rlim_cur, text, sizeof(text)));
 }
 
-/* Who is SCHED_IDLE cannot always leave that again: a child tries. */
-static bool may_leave_idle_class(void)
+/* Who is SCHED_IDLE cannot always leave that again.  Tried on a child that
+ * sleeps, so that it needs no core to come back. */
+static int leave_idle_class(void)
 {
 	const struct sched_param none = {0};
-	int status = 1;
 	pid_t pid = fork();
+	int err = 0;
 
 	if (pid == 0) {
-		_exit(sched_setscheduler(0, SCHED_IDLE, &none) < 0 ||
-		      sched_setscheduler(0, SCHED_OTHER, &none) < 0);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)pause();
+		_exit(0);
 	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	if (pid < 0)
+		return -errno;
+	if (sched_setscheduler(pid, SCHED_IDLE, &none) < 0 ||
+	    sched_setscheduler(pid, SCHED_OTHER, &none) < 0)
+		err = -errno;
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	return err;
 }
 
 void check_scheduling(const char *spec, struct check_result *r)
 {
+	int err = leave_idle_class();
+
 	(void)spec;
-	if (may_leave_idle_class())
+	if (err == 0)
 		check_set(r, CHECK_OK, NULL,
 			  "fault threads can stand back for the program");
+	else if (err != -EPERM)
+		check_set(r, CHECK_NONE, NULL, "cannot be tried: %s",
+			  strerror(-err));
 	else
 		check_set(r, CHECK_WARN,
 			  "ulimit -e 20 (limits.conf: nice 0; systemd: "
-			  "LimitNICE=0), or CAP_SYS_NICE",
+			  "LimitNICE=+0), or CAP_SYS_NICE",
 			  "fault threads cannot stand back: a thread that "
 			  "faults is moved from core to core");
 }

@@ -364,7 +364,7 @@ int far_queue_poll(struct far_queue *q, struct far_io **ret_done, unsigned max)
 	unsigned i, n = 0;
 	int rc;
 
-	if (max == 0 || q->in_flight == 0)
+	if (max == 0)
 		return 0;
 	rc = q->be->ops->poll(q, ret_done, max);
 	if (rc <= 0)

@@ -90,20 +90,18 @@ static void push_span(struct far_slab *slab, uint32_t *head, uint32_t span)
 }
 
 /*
- * Objects are read at random: small pages cost a TLB miss each.  When @span, a
- * new one, begins in another huge page than the span before it, what lies
- * behind has been given out.
+ * Objects are read at random: small pages cost a TLB miss each.  @span, a new
+ * one, may be the first to reach into a huge page's worth of the slab.
  */
-static void collapse_below(struct far_slab *slab, uint32_t span)
+static void begin_huge(struct far_slab *slab, uint32_t span)
 {
-	uintptr_t at = (uintptr_t)span_addr(slab, span);
-	uintptr_t huge = at & ~(FAR_HUGE_SIZE - 1);
+	char *at = span_addr(slab, span), *huge;
+	size_t skip = -(uintptr_t)at % FAR_HUGE_SIZE;
 
-	if (at - huge < FAR_SLAB_SPAN &&
-	    huge >= (uintptr_t)slab->base + FAR_HUGE_SIZE)
-		far_near_huge((char *)span_addr(slab, span) - (at - huge) -
-				      FAR_HUGE_SIZE,
-			      FAR_HUGE_SIZE);
+	huge = at + skip;
+	if (skip < FAR_SLAB_SPAN &&
+	    huge + FAR_HUGE_SIZE <= slab->base + slab->nr_spans * FAR_SLAB_SPAN)
+		far_near_huge(huge);
 }
 
 /* An empty span for a class, or -ENOSPC. */
@@ -128,7 +126,7 @@ static int acquire_span(struct far_slab *slab, uint32_t *ret_span)
 		slab->nr_used++;
 	(void)pthread_mutex_unlock(&slab->lock);
 	if (is_new)
-		collapse_below(slab, *ret_span);
+		begin_huge(slab, *ret_span);
 	return rc;
 }
 

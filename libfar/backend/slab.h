@@ -6,7 +6,9 @@
  * objects of one class; a span whose last object is freed leaves its class,
  * and its memory goes back to the system (a few stay warm for the next user).
  * So the bytes occupied are spans, never more than the size given, and other
- * classes can use what one class gave up.
+ * classes can use what one class gave up.  Spans lie in huge pages where there
+ * are any; of one that was given back in part the kernel takes the rest when
+ * it is short of memory.
  *
  * Threads: any number; one lock a class, held for some tens of instructions,
  * and one for whole spans, taken inside it.

@@ -7,10 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* 6.1 */
-#endif
-
 /*
  * System calls are made directly: under the preload mmap() and munmap() may
  * be our own wrappers, and near memory must never pass through them.
@@ -33,9 +29,13 @@ int far_near_map(size_t len, void **ret_addr)
 	return 0;
 }
 
-void far_near_huge(void *addr, size_t len)
+void far_near_huge(void *addr)
 {
-	(void)syscall(SYS_madvise, addr, len, MADV_COLLAPSE);
+	/* Advised only while it is touched: khugepaged would fill up later
+	 * what had been given back.  Neighbours with the same advice merge. */
+	(void)syscall(SYS_madvise, addr, FAR_HUGE_SIZE, MADV_HUGEPAGE);
+	*(volatile char *)addr = 0;
+	(void)syscall(SYS_madvise, addr, FAR_HUGE_SIZE, MADV_NOHUGEPAGE);
 }
 
 void far_near_unmap(void *addr, size_t len)

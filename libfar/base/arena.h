@@ -22,12 +22,11 @@ void far_near_unmap(void *addr, size_t len);
 #define FAR_HUGE_SIZE ((size_t)2 << 20)
 
 /**
- * far_near_huge() - put what lies in a range that is full into huge pages
- * @addr, @len: multiples of FAR_HUGE_SIZE
- * Once, unlike MADV_HUGEPAGE: what is given back later stays given back.
- * Best effort.
+ * far_near_huge() - back near memory that nobody has used yet by a huge page
+ * @addr: multiple of FAR_HUGE_SIZE; so many bytes from there
+ * Best effort; at least its first page is populated.
  */
-void far_near_huge(void *addr, size_t len);
+void far_near_huge(void *addr);
 
 struct far_arena {
 	char *base;

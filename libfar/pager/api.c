@@ -354,6 +354,18 @@ static int to_pages(struct far_pager *p, const void *addr, size_t len,
 								    : -EINVAL;
 }
 
+static void set_pattern(struct far_pager *p, far_pgno_t start, far_pgno_t nr,
+			far_word_t pattern)
+{
+	if (pattern)
+		atomic_store(&p->has_patterns, 1);
+	for (far_pgno_t pg = start; pg < start + nr; pg++) {
+		atomic_fetch_and(&p->words[pg], ~FAR_WORD_PATTERN);
+		if (pattern)
+			atomic_fetch_or(&p->words[pg], pattern);
+	}
+}
+
 int far_unmap(struct far_pager *pager, void *addr, size_t len)
 {
 	far_pgno_t start, nr;
@@ -362,6 +374,8 @@ int far_unmap(struct far_pager *pager, void *addr, size_t len)
 	if (r < 0)
 		return r;
 	pager_discard(pager, start, nr);
+	if (atomic_load(&pager->has_patterns))
+		set_pattern(pager, start, nr, 0);
 	(void)pthread_mutex_lock(&pager->control);
 	r = far_ranges_free(&pager->ranges, start, nr);
 	if (r == 0 && !pager_is_armed(pager))
@@ -535,16 +549,6 @@ static int pin(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
 		}
 	}
 	return 0;
-}
-
-static void set_pattern(struct far_pager *p, far_pgno_t start, far_pgno_t nr,
-			far_word_t pattern)
-{
-	for (far_pgno_t pg = start; pg < start + nr; pg++) {
-		atomic_fetch_and(&p->words[pg], ~FAR_WORD_PATTERN);
-		if (pattern)
-			atomic_fetch_or(&p->words[pg], pattern);
-	}
 }
 
 /* Pins live in page words: they need them to be in use. */

@@ -639,7 +639,9 @@ static void *ctl_main(void *arg)
 
 uint64_t pager_overhead_pages(const struct far_pager *p)
 {
-	uint64_t n = FAR_OVERHEAD_FIXED >> FAR_PAGE_SHIFT;
+	uint64_t n =
+		(FAR_OVERHEAD_FIXED + p->cfg.evictors * FAR_OVERHEAD_EVICTOR) >>
+		FAR_PAGE_SHIFT;
 
 	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
 	/* What is moved to staging is charged as it was where it came from. */

@@ -24,6 +24,8 @@
 #define RETRY_MS 5    /* how often to look whether one is due */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 #define MSGS 16
+/* Each message may take a fetch, and half of the depth one more. */
+_Static_assert(MSGS + FAR_FAULT_DEPTH / 2 <= FAR_FAULT_DEPTH, "fetches");
 #define SPIN_NS (60 * FAR_NS_PER_US)
 #define SPIN_MISSES 16 /* in a row: the backend is slower than that */
 #define SPIN_RETRY 64
@@ -98,8 +100,7 @@ static void refuse(struct far_monitor *m, far_pgno_t pg)
 	pager_wake(p, pg); /* something moved: look again */
 }
 
-/* The page behind a fault, if it will be touched, too.  Before the fault's own:
- * it is to be there when the thread wakes. */
+/* The page behind a fault, if it will be touched, too. */
 static void fetch_next(struct far_monitor *m, const struct far_uffd_msg *msg,
 		       far_pgno_t pg)
 {
@@ -110,10 +111,10 @@ static void fetch_next(struct far_monitor *m, const struct far_uffd_msg *msg,
 
 	if (!predict_next(&m->predict, msg->tid, pg,
 			  (unsigned)(msg->addr & FAR_PAGE_MASK),
-			  fetcher_wants(w)))
+			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
 		return;
 	/* It takes no frame or buffer that a fault may need. */
-	if (f->nr_busy >= FAR_FAULT_DEPTH / 2 ||
+	if (f->nr_busy >= FAR_FAULT_DEPTH / 2 || atomic_load(&p->is_forking) ||
 	    far_budget_free(&p->budget) < FAR_FAULT_DEPTH ||
 	    !far_budget_try(&p->budget, 1))
 		return;
@@ -129,7 +130,7 @@ static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 {
 	struct far_fetcher *f = &m->fetch;
 	struct far_pager *p = f->pager;
-	bool is_write = msg->is_write;
+	bool is_write = msg->is_write, is_sync;
 	enum far_page_state s = word_state(w);
 	enum far_page_state next =
 		s == FAR_PAGE_EVICTING ? FAR_PAGE_RESCUING : FAR_PAGE_FETCHING;
@@ -156,9 +157,14 @@ static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 		break;
 	default:
 		FAR_COUNT(f->stats, faults_remote);
-		if (!(w & FAR_WORD_PATTERN))
+		/* One that is read at once is there when the thread wakes; of
+		 * others the page that is waited for comes first. */
+		is_sync = far_backend_caps(p->be)->flags & FAR_CAP_SYNC;
+		if (is_sync && !(w & FAR_WORD_PATTERN))
 			fetch_next(m, msg, pg);
 		fetcher_fetch(f, pg, word_slot(w), is_write, false, start_ns);
+		if (!is_sync && !(w & FAR_WORD_PATTERN))
+			fetch_next(m, msg, pg);
 		if (w & FAR_WORD_SEQ)
 			pager_prefetch(p, pg + 1, READ_AHEAD);
 		break;
@@ -304,7 +310,9 @@ static void stand_by(struct far_monitor *m, uint32_t tid, unsigned nr,
 		yield_end(&m->yield);
 	else
 		yield_begin(&m->yield, &m->fetch.pager->guard, tid, now);
-	m->place.is_settled = atomic_load(&m->yield.is_back);
+	if (atomic_load(&m->yield.is_stuck))
+		placement_release(&m->place);
+	m->place.is_settled = atomic_load(&m->yield.back) != 0;
 }
 
 static void read_faults(struct far_monitor *m)
@@ -342,6 +350,7 @@ static void read_faults(struct far_monitor *m)
  */
 static void spin(struct far_monitor *m)
 {
+	unsigned nr_came = 0;
 	uint64_t t0;
 
 	if (m->spin_misses >= SPIN_MISSES && ++m->spin_skips % SPIN_RETRY != 0)
@@ -349,15 +358,11 @@ static void spin(struct far_monitor *m)
 	t0 = far_now_ns();
 	do {
 		(void)sched_yield();
-		(void)fetcher_poll(&m->fetch);
-		if (m->fetch.nr_busy < FAR_FAULT_DEPTH)
-			read_faults(m);
-		if (m->fetch.nr_busy == m->fetch.nr_abandoned) {
-			m->spin_misses = 0;
-			return;
-		}
-	} while (!m->fetch.waiting && far_now_ns() - t0 < SPIN_NS);
-	m->spin_misses++;
+		nr_came += (unsigned)fetcher_poll(&m->fetch);
+		read_faults(m);
+	} while (m->fetch.nr_busy > m->fetch.nr_abandoned &&
+		 !m->fetch.waiting && far_now_ns() - t0 < SPIN_NS);
+	m->spin_misses = nr_came ? 0 : m->spin_misses + 1;
 }
 
 /*
@@ -369,19 +374,26 @@ static void spin(struct far_monitor *m)
 static void await_work(struct far_monitor *m)
 {
 	int fd = m->fetch.pager->space.fd;
-	bool is_due = m->fetch.waiting != NULL;
+	bool is_due;
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	struct epoll_event ev[4];
+	int n;
 
 	if (m->epfd >= 0) {
-		if (m->fetch.nr_busy > m->fetch.nr_abandoned && !is_due)
+		if (m->fetch.nr_busy > m->fetch.nr_abandoned &&
+		    !m->fetch.waiting)
 			spin(m);
-		(void)epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
-				 is_due		    ? RETRY_MS
-				 : m->fetch.nr_busy ? EXPIRE_MS
-						    : -1);
+		n = epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
+			       m->fetch.waiting	  ? RETRY_MS
+			       : m->fetch.nr_busy ? EXPIRE_MS
+						  : -1);
+		/* A pool that went away makes it readable, too. */
+		for (int i = 0; i < n; i++)
+			if (ev[i].data.fd == m->queue_fd)
+				(void)fetcher_poll(&m->fetch);
 		return;
 	}
+	is_due = m->fetch.waiting != NULL;
 	if (m->is_blocking == is_due && far_uffd_set_blocking(fd, !is_due) == 0)
 		m->is_blocking = !is_due;
 	if (is_due)
@@ -395,8 +407,7 @@ static void *monitor_main(void *arg)
 
 	pager_thread_begin("far-fault", m->index);
 	placement_init(&m->place, p->nr_monitors == 1 ? &p->home_cpu : NULL);
-	/* Who waits for a pool's answer does not hold the core meanwhile. */
-	if (p->guard.is_started && m->is_sync)
+	if (p->guard.is_started)
 		yield_init(&m->yield);
 	while (!atomic_load(&p->stopping)) {
 		await_work(m);
@@ -435,7 +446,7 @@ static int choose_wait(struct far_monitor *m)
 	int r;
 
 	m->epfd = -1;
-	m->is_sync = fd < 0;
+	m->queue_fd = fd;
 	if (fd < 0 && p->nr_monitors == 1)
 		return 0; /* see await_work() */
 	m->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -472,14 +483,26 @@ static int monitor_start(struct far_pager *p, unsigned i)
 	return 0;
 }
 
+/*
+ * Without a guard nobody stands back: slower, and as right.  Not where answers
+ * take time, for then the core is free meanwhile; nor beside other monitors:
+ * one that is back would be woken for the fault of a thread elsewhere.
+ */
+static void start_guard(struct far_pager *p)
+{
+	if (p->nr_monitors > 1 ||
+	    !(far_backend_caps(p->be)->flags & FAR_CAP_SYNC) ||
+	    !yield_is_possible())
+		return;
+	p->guard.nr = 1;
+	p->guard.yields[0] = &p->monitors[0].yield;
+	(void)yield_guard_start(&p->guard);
+}
+
 int monitors_start(struct far_pager *p)
 {
-	p->guard.nr = p->nr_monitors;
-	for (unsigned i = 0; i < p->nr_monitors; i++)
-		p->guard.yields[i] = &p->monitors[i].yield;
-	/* Without a guard nobody stands back: slower, and as right. */
-	if (yield_is_possible())
-		(void)yield_guard_start(&p->guard);
+	p->guard.is_started = false;
+	start_guard(p);
 	for (unsigned i = 0; i < p->nr_monitors; i++) {
 		int r = monitor_start(p, i);
 
@@ -495,6 +518,7 @@ void monitors_stop(struct far_pager *p)
 {
 	atomic_store(&p->stopping, 1);
 	(void)eventfd_write(p->stop_fd, 1);
+	yield_guard_stop(&p->guard);
 	if (p->nr_monitors == 1 && p->monitors[0].is_started)
 		(void)*p->space.doorbell; /* it may be waiting in a read */
 	for (unsigned i = 0; i < p->nr_monitors; i++) {
@@ -508,5 +532,4 @@ void monitors_stop(struct far_pager *p)
 		fetcher_fini(&m->fetch);
 		m->is_started = false;
 	}
-	yield_guard_stop(&p->guard);
 }

@@ -112,6 +112,7 @@ static int forget_threads(struct far_pager *p)
 	p->prefetch_head = p->prefetch_tail = 0;
 	p->monitors = NULL; /* the parent's; a few pages stay behind */
 	p->ctl_fetch = NULL;
+	p->guard.is_started = false;
 	p->stop_fd = -1;
 	p->stat_page = NULL; /* not inherited */
 	p->stat_path[0] = '\0';

@@ -5,7 +5,8 @@
  * Threads: application threads call api.c; far-ctl (control.c) opens the
  * backend and everything else that may block, and owns a descriptor table of
  * its own which the other pager threads share; far-fault/N (fault.c) serve
- * faults; far-evict/N (evictor/evictor.c, through writeback.c) take pages out.
+ * faults, watched by far-guard (yield.c); far-evict/N (evictor/evictor.c,
+ * through writeback.c) take pages out.
  *
  * Locks, by rank: registry (fork.c) < control < request.  Everything about
  * pages is in their words (page.h).
@@ -41,8 +42,10 @@
 #define FAR_RESERVE_BYTES (UINT64_C(64) << 20)
 #define FAR_PREFETCH_RING 256
 #define FAR_LOST_RING 64
-/* A stated part of the limit that nothing is charged to: stacks, queues. */
-#define FAR_OVERHEAD_FIXED (UINT64_C(1) << 20)
+/* Stated parts of the limit that nothing is charged to: stacks and queues;
+ * the batches of each evictor. */
+#define FAR_OVERHEAD_FIXED (UINT64_C(768) << 10)
+#define FAR_OVERHEAD_EVICTOR (UINT64_C(256) << 10)
 
 struct far_monitor {
 	struct far_fetcher fetch;
@@ -53,7 +56,7 @@ struct far_monitor {
 	unsigned index;
 	unsigned spin_misses, spin_skips;
 	int epfd;	  /* -1: waits in the read itself */
-	bool is_sync;	  /* its backend answers at once */
+	int queue_fd;	  /* in epfd, or negative */
 	bool is_blocking; /* the userfaultfd is, just now */
 	bool is_started;
 };
@@ -140,6 +143,7 @@ struct far_pager {
 	struct far_stat_page *stat_page;
 	char stat_path[128];
 	_Atomic uint64_t nr_pinned;
+	_Atomic uint32_t has_patterns; /* some were advised, ever */
 	_Atomic uint64_t forks;
 
 	/* ranges to fetch ahead; any thread pushes, far-ctl pops */

@@ -68,6 +68,12 @@ static void bind_to(struct far_placement *pl, int cpu)
 		atomic_store_explicit(pl->home, cpu, memory_order_relaxed);
 }
 
+void placement_release(struct far_placement *pl)
+{
+	bind_to(pl, -1);
+	pl->can_follow = false;
+}
+
 void placement_join(struct far_placement *pl, const _Atomic int *home)
 {
 	int cpu = atomic_load_explicit(home, memory_order_relaxed);

@@ -30,6 +30,9 @@ struct far_placement {
 /** placement_init() - on the thread itself; @home may be NULL */
 void placement_init(struct far_placement *pl, _Atomic int *home);
 
+/** placement_release() - follow nobody any more; on the thread itself */
+void placement_release(struct far_placement *pl);
+
 /** placement_fini() - on the thread itself */
 void placement_fini(struct far_placement *pl);
 

@@ -26,58 +26,92 @@ static int set_class(uint32_t tid, int policy)
 	return sched_setscheduler((pid_t)tid, policy, &none);
 }
 
-static void *probe(void *arg)
-{
-	bool *ret = arg;
+/* The thread that is tried on, asleep: it needs no core to come back. */
+struct probe {
+	_Atomic uint32_t tid;	  /* futex */
+	_Atomic uint32_t is_done; /* futex */
+};
 
-	*ret = set_class(0, SCHED_IDLE) == 0 && set_class(0, SCHED_OTHER) == 0;
+static void *probe_main(void *arg)
+{
+	struct probe *p = arg;
+
+	atomic_store(&p->tid, (uint32_t)gettid());
+	far_futex_wake(&p->tid, 1);
+	while (!atomic_load(&p->is_done))
+		far_futex_wait(&p->is_done, 0, FAR_NS_PER_S);
 	return NULL;
 }
 
 bool yield_is_possible(void)
 {
-	bool is_possible = false;
+	struct probe p = {0};
+	bool is_possible;
 	pthread_t thread;
 
-	if (pager_thread(&thread, probe, &is_possible) < 0)
+	if (pager_thread(&thread, probe_main, &p) < 0)
 		return false;
+	while (!atomic_load(&p.tid))
+		far_futex_wait(&p.tid, 0, FAR_NS_PER_S);
+	is_possible = set_class(atomic_load(&p.tid), SCHED_IDLE) == 0 &&
+		      set_class(atomic_load(&p.tid), SCHED_OTHER) == 0;
+	atomic_store(&p.is_done, 1);
+	far_futex_wake(&p.is_done, 1);
 	(void)pthread_join(thread, NULL);
 	return is_possible;
 }
 
 void yield_init(struct far_yield *y)
 {
-	memset(y, 0, sizeof(*y));
+	y->euid = geteuid();
 	atomic_store(&y->tid, (uint32_t)gettid());
 	atomic_store(&y->may, sched_getscheduler(0) == SCHED_OTHER);
+}
+
+/* Of thread @tid; 0: this one. */
+static void come_forward(struct far_yield *y, uint32_t tid)
+{
+	if (set_class(tid, SCHED_OTHER) == 0)
+		return;
+	atomic_store(&y->may, 0);
+	atomic_store(&y->is_stuck, 1);
 }
 
 void yield_begin(struct far_yield *y, struct far_yield_guard *g, uint32_t peer,
 		 uint64_t now_ns)
 {
-	if (atomic_load_explicit(&y->is_back, memory_order_relaxed) ||
+	uint32_t nr;
+
+	if (atomic_load_explicit(&y->back, memory_order_relaxed) ||
 	    !atomic_load_explicit(&y->may, memory_order_relaxed) ||
 	    now_ns < atomic_load_explicit(&y->not_before_ns,
 					  memory_order_relaxed))
 		return;
-	atomic_store(&y->peer, peer);
-	/* Back only once the guard can see it. */
-	atomic_store(&y->is_back, 1);
-	if (set_class(0, SCHED_IDLE) < 0) {
-		atomic_store(&y->is_back, 0);
+	if (geteuid() != y->euid) { /* it may not be able to return */
 		atomic_store(&y->may, 0);
 		return;
 	}
+	nr = ++y->nr_back ? y->nr_back : ++y->nr_back;
+	atomic_store(&y->peer, peer);
+	/* The guard first: once back, this thread may not run for long. */
+	atomic_store(&y->back, nr);
 	atomic_fetch_add(&g->kick, 1);
 	far_futex_wake(&g->kick, 1);
+	if (set_class(0, SCHED_IDLE) < 0) {
+		atomic_store(&y->may, 0);
+		atomic_store(&y->back, 0);
+		return;
+	}
+	/* The guard may have called it forward before it was back. */
+	if (atomic_load(&y->back) != nr)
+		come_forward(y, 0);
 }
 
 void yield_end(struct far_yield *y)
 {
-	if (!atomic_load_explicit(&y->is_back, memory_order_relaxed))
-		return;
-	(void)set_class(0, SCHED_OTHER); /* it could when it was tried */
-	atomic_store(&y->is_back, 0);
+	if (atomic_load_explicit(&y->back, memory_order_relaxed) &&
+	    atomic_exchange(&y->back, 0))
+		come_forward(y, 0);
 }
 
 /* --- the guard --- */
@@ -100,18 +134,22 @@ static bool wants_to_run(uint32_t tid)
 	return end && end[1] == ' ' && end[2] == 'R';
 }
 
-static void call_forward(struct far_yield *y)
+/* False if it has come, or has stood back anew, by itself. */
+static bool call_forward(struct far_yield *y, uint32_t nr)
 {
-	(void)set_class(atomic_load(&y->tid), SCHED_OTHER);
-	atomic_store(&y->is_back, 0);
+	if (!atomic_compare_exchange_strong(&y->back, &nr, 0))
+		return false;
 	y->nr_stuck = 0;
+	come_forward(y, atomic_load(&y->tid));
+	return true;
 }
 
 bool yield_watch(struct far_yield *y, uint64_t now_ns)
 {
 	uint64_t served = atomic_load(&y->nr_served), moved = served - y->seen;
+	uint32_t nr = atomic_load(&y->back);
 
-	if (!atomic_load(&y->is_back))
+	if (!nr)
 		return false;
 	y->seen = served;
 	if (moved >= ENOUGH) {
@@ -130,14 +168,11 @@ bool yield_watch(struct far_yield *y, uint64_t now_ns)
 				    PAUSE_MAX_NS);
 		y->forced_ns = now_ns;
 		atomic_store(&y->not_before_ns, now_ns + y->pause_ns);
-		call_forward(y);
-		return false;
+		return !call_forward(y, nr);
 	}
 	y->nr_stuck = 0;
-	if (moved)
-		return true;
-	call_forward(y); /* nothing to do: let the guard sleep, too */
-	return false;
+	/* Nothing to do: let the guard sleep, too. */
+	return moved || !call_forward(y, nr);
 }
 
 static void *guard_main(void *arg)
@@ -175,4 +210,10 @@ void yield_guard_stop(struct far_yield_guard *g)
 	far_futex_wake(&g->kick, 1);
 	(void)pthread_join(g->thread, NULL);
 	g->is_started = false;
+	for (unsigned i = 0; i < g->nr; i++) {
+		atomic_store(&g->yields[i]->may, 0);
+		if (atomic_exchange(&g->yields[i]->back, 0))
+			come_forward(g->yields[i],
+				     atomic_load(&g->yields[i]->tid));
+	}
 }

@@ -15,8 +15,9 @@
  * it may stand back again after a pause, which doubles from time to time.  The
  * guard sleeps while nobody stands back.
  *
- * Leaving SCHED_IDLE takes CAP_SYS_NICE or RLIMIT_NICE >= 20: without them
- * nobody stands back.
+ * Leaving SCHED_IDLE takes CAP_SYS_NICE or RLIMIT_NICE >= 20 (less for who is
+ * nice): without them nobody stands back.  A monitor whose process gave them up
+ * in the meantime remains what it is, and is stuck; it should run on any core.
  *
  * Threads: a monitor begins and ends, the guard watches.
  */
@@ -25,6 +26,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "libfar/base/compiler.h"
 
@@ -32,12 +34,18 @@
 
 /** struct far_yield - one monitor's */
 struct far_yield {
-	_Atomic uint32_t may;		/* monitor: has introduced itself */
-	_Atomic uint32_t is_back;	/* runs as SCHED_IDLE; both write */
+	_Atomic uint32_t may;		/* it can leave SCHED_IDLE again */
+	_Atomic uint32_t back;		/* not 0: it stands back, for the
+					 * so-many-th time.  Who makes it 0
+					 * ends that: monitor or guard */
+	_Atomic uint32_t is_stuck;	/* could not leave SCHED_IDLE */
 	_Atomic uint32_t tid;		/* the monitor */
 	_Atomic uint32_t peer;		/* the thread it serves; monitor */
 	_Atomic uint64_t nr_served;	/* faults; monitor */
 	_Atomic uint64_t not_before_ns; /* stand back again; guard */
+	/* the monitor's */
+	uint32_t nr_back;
+	uid_t euid; /* who may leave SCHED_IDLE */
 	/* the guard's */
 	uint64_t seen;	    /* nr_served at its last look */
 	unsigned nr_stuck;  /* looks in a row that found it stuck */
@@ -55,11 +63,11 @@ struct far_yield_guard {
 };
 
 /** yield_is_possible() - may threads of this process leave SCHED_IDLE?  Tries
- * it on a thread of its own; -errno if there can be none: then no. */
+ * it on a thread of its own, which sleeps; false also if there can be none */
 bool yield_is_possible(void);
 
-/** yield_init() - on the monitor's thread; does nothing for one whose class
- * is not SCHED_OTHER */
+/** yield_init() - on the monitor's thread, @y zeroed; does nothing for one
+ * whose class is not SCHED_OTHER */
 void yield_init(struct far_yield *y);
 
 /** yield_begin() - stand back for thread @peer, unless told not to; cheap */
@@ -83,6 +91,8 @@ bool yield_watch(struct far_yield *y, uint64_t now_ns);
 
 /** yield_guard_start() - watch what is in @g->yields; 0 or -errno */
 int yield_guard_start(struct far_yield_guard *g);
+
+/** yield_guard_stop() - and call all forward; before their threads end */
 void yield_guard_stop(struct far_yield_guard *g);
 
 #endif

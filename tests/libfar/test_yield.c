@@ -114,16 +114,16 @@ static void *sleeper(void *arg)
 static void class_comes_and_goes(void **state)
 {
 	struct far_yield_guard g = {0};
-	struct far_yield y;
+	struct far_yield y = {0};
 
 	(void)state;
 	yield_init(&y);
 	yield_begin(&y, &g, (uint32_t)gettid(), 1);
 	assert_int_equal(sched_getscheduler(0), SCHED_IDLE);
-	assert_true(atomic_load(&y.is_back) && atomic_load(&g.kick));
+	assert_true(atomic_load(&y.back) && atomic_load(&g.kick));
 	yield_end(&y);
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	assert_false(atomic_load(&y.is_back));
+	assert_false(atomic_load(&y.back));
 	atomic_store(&y.not_before_ns, 100);
 	yield_begin(&y, &g, 1, 99);
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
@@ -136,7 +136,7 @@ static void class_of_others_is_left_alone(void **state)
 {
 	const struct sched_param none = {0};
 	struct far_yield_guard g = {0};
-	struct far_yield y;
+	struct far_yield y = {0};
 
 	(void)state;
 	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &none), 0);
@@ -166,9 +166,9 @@ static void starved_monitor_is_called_forward(void **state)
 	assert_int_equal(pthread_create(&busy, NULL, hog, &stop), 0);
 	assert_int_equal(yield_guard_start(&g), 0);
 	t0 = far_now_ns();
-	while (atomic_load(&m.y.is_back) && far_now_ns() - t0 < WAIT_NS)
+	while (atomic_load(&m.y.back) && far_now_ns() - t0 < WAIT_NS)
 		nap();
-	assert_false(atomic_load(&m.y.is_back));
+	assert_false(atomic_load(&m.y.back));
 	assert_int_equal(class_of(&m), SCHED_OTHER);
 	assert_true(atomic_load(&m.y.not_before_ns) > t0);
 	yield_guard_stop(&g);
