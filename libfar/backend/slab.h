@@ -10,8 +10,9 @@
  * are any; of one that was given back in part the kernel takes the rest when
  * it is short of memory.
  *
- * Threads: any number; one lock a class, held for some tens of instructions,
- * and one for whole spans, taken inside it.
+ * Threads: any number; one lock a class, held for some tens of instructions
+ * (and while a huge page is zeroed, once for each), and one for whole spans,
+ * taken inside it.
  */
 #ifndef LIBFAR_BACKEND_SLAB_H
 #define LIBFAR_BACKEND_SLAB_H

@@ -473,7 +473,29 @@ static int open_parts(struct far_pager *p)
 	return p->stop_fd < 0 ? -errno : 0;
 }
 
-static void settle_overhead(struct far_pager *p);
+uint64_t pager_overhead_pages(const struct far_pager *p)
+{
+	uint64_t n =
+		(FAR_OVERHEAD_FIXED + p->cfg.evictors * FAR_OVERHEAD_EVICTOR) >>
+		FAR_PAGE_SHIFT;
+
+	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
+	/* What is moved to staging is charged as it was where it came from. */
+	if (!p->space.use_move)
+		n += 2 * p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
+	return n;
+}
+
+/* Charged before it was known how pages leave: what is too much goes back. */
+static void settle_overhead(struct far_pager *p)
+{
+	uint64_t n = pager_overhead_pages(p);
+
+	if (p->overhead_pages <= n)
+		return;
+	far_budget_put(&p->budget, (int64_t)(p->overhead_pages - n));
+	p->overhead_pages = n;
+}
 
 static int bring_up(struct far_pager *p)
 {
@@ -635,30 +657,6 @@ static void *ctl_main(void *arg)
 		housekeep(p, &last_ns);
 		far_futex_wait(&p->ctl_kick, seen, TICK_NS);
 	}
-}
-
-uint64_t pager_overhead_pages(const struct far_pager *p)
-{
-	uint64_t n =
-		(FAR_OVERHEAD_FIXED + p->cfg.evictors * FAR_OVERHEAD_EVICTOR) >>
-		FAR_PAGE_SHIFT;
-
-	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
-	/* What is moved to staging is charged as it was where it came from. */
-	if (!p->space.use_move)
-		n += 2 * p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
-	return n;
-}
-
-/* Charged before it was known how pages leave: what is too much goes back. */
-static void settle_overhead(struct far_pager *p)
-{
-	uint64_t n = pager_overhead_pages(p);
-
-	if (p->overhead_pages <= n)
-		return;
-	far_budget_put(&p->budget, (int64_t)(p->overhead_pages - n));
-	p->overhead_pages = n;
 }
 
 /* Other processes of the budget may hold all frames: let them give some. */

@@ -8,13 +8,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "libfar/base/arena.h"
 #include "libfar/base/clock.h"
 #include "libfar/base/futex.h"
 #include "libfar/pager/pager.h"
@@ -114,14 +112,9 @@ static void fetch_next(struct far_monitor *m, const struct far_uffd_msg *msg,
 			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
 		return;
 	/* It takes no frame or buffer that a fault may need. */
-	if (f->nr_busy >= FAR_FAULT_DEPTH / 2 || atomic_load(&p->is_forking) ||
-	    far_budget_free(&p->budget) < FAR_FAULT_DEPTH ||
-	    !far_budget_try(&p->budget, 1))
-		return;
-	if (far_page_cas(&p->words[next], &w, word_with(w, FAR_PAGE_FETCHING)))
-		fetcher_fetch(f, next, word_slot(w), false, true, 0);
-	else
-		far_budget_put(&p->budget, 1);
+	if (f->nr_busy < FAR_FAULT_DEPTH / 2 && !atomic_load(&p->is_forking) &&
+	    far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
+		(void)fetcher_ahead_one(f, next, w); /* or without it */
 }
 
 /* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
@@ -130,7 +123,7 @@ static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 {
 	struct far_fetcher *f = &m->fetch;
 	struct far_pager *p = f->pager;
-	bool is_write = msg->is_write, is_sync;
+	bool is_write = msg->is_write, is_sync = m->queue_fd < 0;
 	enum far_page_state s = word_state(w);
 	enum far_page_state next =
 		s == FAR_PAGE_EVICTING ? FAR_PAGE_RESCUING : FAR_PAGE_FETCHING;
@@ -159,7 +152,6 @@ static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 		FAR_COUNT(f->stats, faults_remote);
 		/* One that is read at once is there when the thread wakes; of
 		 * others the page that is waited for comes first. */
-		is_sync = far_backend_caps(p->be)->flags & FAR_CAP_SYNC;
 		if (is_sync && !(w & FAR_WORD_PATTERN))
 			fetch_next(m, msg, pg);
 		fetcher_fetch(f, pg, word_slot(w), is_write, false, start_ns);
@@ -188,8 +180,7 @@ static void disown(struct far_pager *p, far_pgno_t pg, far_word_t add)
 			     (word_with(w, FAR_PAGE_RESIDENT) | add) &
 				     ~FAR_WORD_PARKED))
 		;
-	if (w & FAR_WORD_PARKED)
-		pager_wake(p, pg);
+	wake_parked(p, w, pg);
 }
 
 /* First write to a clean page. */
@@ -494,9 +485,7 @@ static void start_guard(struct far_pager *p)
 	    !(far_backend_caps(p->be)->flags & FAR_CAP_SYNC) ||
 	    !yield_is_possible())
 		return;
-	p->guard.nr = 1;
-	p->guard.yields[0] = &p->monitors[0].yield;
-	(void)yield_guard_start(&p->guard);
+	(void)yield_guard_start(&p->guard, &p->monitors[0].yield);
 }
 
 int monitors_start(struct far_pager *p)

@@ -88,8 +88,7 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 	} while (!far_page_cas(&p->words[pg], &w, to));
 	if (r == 0) {
 		far_evictor_page_in(p->evictor, pg);
-		if (w & FAR_WORD_PARKED)
-			pager_wake(p, pg);
+		wake_parked(p, w, pg);
 		return;
 	}
 	far_budget_put(&p->budget, 1);
@@ -300,6 +299,19 @@ bool fetcher_wants(far_word_t w)
 	return word_state(w) == FAR_PAGE_REMOTE && !(w & FAR_WORD_HELD);
 }
 
+bool fetcher_ahead_one(struct far_fetcher *f, far_pgno_t pg, far_word_t w)
+{
+	struct far_pager *p = f->pager;
+
+	if (!far_budget_try(&p->budget, 1))
+		return false;
+	if (far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_FETCHING)))
+		fetcher_fetch(f, pg, word_slot(w), false, true, 0);
+	else
+		far_budget_put(&p->budget, 1);
+	return true;
+}
+
 void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 {
 	struct far_pager *p = f->pager;
@@ -320,13 +332,8 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
 			(void)fetcher_poll(f);
 		}
-		if (!far_budget_try(&p->budget, 1))
+		if (!fetcher_ahead_one(f, pg, w))
 			break;
-		if (far_page_cas(&p->words[pg], &w,
-				 word_with(w, FAR_PAGE_FETCHING)))
-			fetcher_fetch(f, pg, word_slot(w), false, true, 0);
-		else
-			far_budget_put(&p->budget, 1);
 	}
 	while (f->nr_busy > f->nr_abandoned) {
 		if (!fetcher_poll(f))

@@ -72,6 +72,13 @@ void fetcher_fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
 int fetcher_poll(struct far_fetcher *f);
 
 /**
+ * fetcher_ahead_one() - fetch @pg, which fetcher_wants() by its word @w, for
+ * nobody; needs nr_busy < FAR_FAULT_DEPTH
+ * Return: false if no frame is free.
+ */
+bool fetcher_ahead_one(struct far_fetcher *f, far_pgno_t pg, far_word_t w);
+
+/**
  * fetcher_ahead() - fetch up to @nr pages from @start that are remote, as
  * long as frames are plentiful; returns when all have arrived
  */

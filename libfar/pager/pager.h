@@ -56,7 +56,7 @@ struct far_monitor {
 	unsigned index;
 	unsigned spin_misses, spin_skips;
 	int epfd;	  /* -1: waits in the read itself */
-	int queue_fd;	  /* in epfd, or negative */
+	int queue_fd;	  /* in epfd; negative: answers come at once */
 	bool is_blocking; /* the userfaultfd is, just now */
 	bool is_started;
 };

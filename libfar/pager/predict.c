@@ -17,7 +17,8 @@ static void learn(struct far_predict *pr, bool followed)
 bool predict_next(struct far_predict *pr, uint32_t tid, far_pgno_t pg,
 		  unsigned offset, bool is_next_far)
 {
-	unsigned at = offset / (4096 / PREDICT_OFFSETS) % PREDICT_OFFSETS;
+	unsigned at =
+		offset / (FAR_PAGE_SIZE / PREDICT_OFFSETS) % PREDICT_OFFSETS;
 	bool act;
 
 	if (pr->is_open && pr->tid == tid)

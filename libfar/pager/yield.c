@@ -182,19 +182,18 @@ static void *guard_main(void *arg)
 	pager_thread_begin("far-guard", 0);
 	while (!atomic_load(&g->is_stopping)) {
 		uint32_t seen = atomic_load(&g->kick);
-		bool any = false;
+		bool is_back = yield_watch(g->yield, far_now_ns());
 
-		for (unsigned i = 0; i < g->nr; i++)
-			any |= yield_watch(g->yields[i], far_now_ns());
-		far_futex_wait(&g->kick, seen, any ? LOOK_NS : ASLEEP_NS);
+		far_futex_wait(&g->kick, seen, is_back ? LOOK_NS : ASLEEP_NS);
 	}
 	return NULL;
 }
 
-int yield_guard_start(struct far_yield_guard *g)
+int yield_guard_start(struct far_yield_guard *g, struct far_yield *y)
 {
 	int r;
 
+	g->yield = y;
 	atomic_store(&g->is_stopping, 0);
 	r = pager_thread(&g->thread, guard_main, g);
 	g->is_started = r == 0;
@@ -210,10 +209,7 @@ void yield_guard_stop(struct far_yield_guard *g)
 	far_futex_wake(&g->kick, 1);
 	(void)pthread_join(g->thread, NULL);
 	g->is_started = false;
-	for (unsigned i = 0; i < g->nr; i++) {
-		atomic_store(&g->yields[i]->may, 0);
-		if (atomic_exchange(&g->yields[i]->back, 0))
-			come_forward(g->yields[i],
-				     atomic_load(&g->yields[i]->tid));
-	}
+	atomic_store(&g->yield->may, 0);
+	if (atomic_exchange(&g->yield->back, 0))
+		come_forward(g->yield, atomic_load(&g->yield->tid));
 }

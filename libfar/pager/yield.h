@@ -30,8 +30,6 @@
 
 #include "libfar/base/compiler.h"
 
-#define YIELD_MAX 16 /* monitors of one guard */
-
 /** struct far_yield - one monitor's */
 struct far_yield {
 	_Atomic uint32_t may;		/* it can leave SCHED_IDLE again */
@@ -54,8 +52,7 @@ struct far_yield {
 };
 
 struct far_yield_guard {
-	struct far_yield *yields[YIELD_MAX];
-	unsigned nr;
+	struct far_yield *yield; /* whom it watches */
 	pthread_t thread;
 	bool is_started;
 	_Atomic uint32_t kick; /* futex: somebody stands back, or stop */
@@ -89,10 +86,10 @@ static inline void yield_served(struct far_yield *y, unsigned nr)
 /** yield_watch() - one look of the guard; is @y still standing back? */
 bool yield_watch(struct far_yield *y, uint64_t now_ns);
 
-/** yield_guard_start() - watch what is in @g->yields; 0 or -errno */
-int yield_guard_start(struct far_yield_guard *g);
+/** yield_guard_start() - watch @y; 0 or -errno */
+int yield_guard_start(struct far_yield_guard *g, struct far_yield *y);
 
-/** yield_guard_stop() - and call all forward; before their threads end */
+/** yield_guard_stop() - and call @y forward; before its thread ends */
 void yield_guard_stop(struct far_yield_guard *g);
 
 #endif

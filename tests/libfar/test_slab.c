@@ -196,8 +196,8 @@ static void bad_sizes_are_refused(void **state)
 	far_slab_fini(&other);
 }
 
-/* What fills a huge page is put into one, with the objects in it. */
-static void objects_survive_being_put_together(void **state)
+/* The whole slab full, huge pages and what lies around them. */
+static void objects_in_huge_pages_are_kept_and_given_back(void **state)
 {
 	const unsigned nr = (unsigned)(SIZE / FAR_PAGE_SIZE);
 	uint64_t handle[SIZE / FAR_PAGE_SIZE];
@@ -226,7 +226,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(objects_do_not_overlap),
-		CASE(objects_survive_being_put_together),
+		CASE(objects_in_huge_pages_are_kept_and_given_back),
 		CASE(every_length_fits_its_class),
 		CASE(full_is_enospc_and_space_is_reused_by_other_classes),
 		CASE(empty_spans_go_back_to_the_system),

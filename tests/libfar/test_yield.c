@@ -152,7 +152,7 @@ static void class_of_others_is_left_alone(void **state)
 static void starved_monitor_is_called_forward(void **state)
 {
 	struct monitor m = {.is_busy = true};
-	struct far_yield_guard g = {.yields = {&m.y}, .nr = 1};
+	struct far_yield_guard g = {0};
 	_Atomic uint32_t tid = 0;
 	_Atomic bool stop = false;
 	pthread_t asleep, busy;
@@ -164,7 +164,7 @@ static void starved_monitor_is_called_forward(void **state)
 		nap();
 	monitor_begin(&m, &g, atomic_load(&tid));
 	assert_int_equal(pthread_create(&busy, NULL, hog, &stop), 0);
-	assert_int_equal(yield_guard_start(&g), 0);
+	assert_int_equal(yield_guard_start(&g, &m.y), 0);
 	t0 = far_now_ns();
 	while (atomic_load(&m.y.back) && far_now_ns() - t0 < WAIT_NS)
 		nap();
@@ -182,7 +182,7 @@ static void starved_monitor_is_called_forward(void **state)
 static void idle_monitor_comes_forward_for_nothing(void **state)
 {
 	struct monitor m = {0};
-	struct far_yield_guard g = {.yields = {&m.y}, .nr = 1};
+	struct far_yield_guard g = {0};
 
 	(void)state;
 	monitor_begin(&m, &g, (uint32_t)gettid());
@@ -195,7 +195,7 @@ static void idle_monitor_comes_forward_for_nothing(void **state)
 static void monitor_that_gets_along_stays_back(void **state)
 {
 	struct monitor m = {.served = 1000};
-	struct far_yield_guard g = {.yields = {&m.y}, .nr = 1};
+	struct far_yield_guard g = {0};
 
 	(void)state;
 	monitor_begin(&m, &g, (uint32_t)gettid());
@@ -214,7 +214,7 @@ static void monitor_that_gets_along_stays_back(void **state)
 static void monitor_behind_its_peer_is_not_stuck(void **state)
 {
 	struct monitor m = {.is_busy = true};
-	struct far_yield_guard g = {.yields = {&m.y}, .nr = 1};
+	struct far_yield_guard g = {0};
 
 	(void)state;
 	monitor_begin(&m, &g, (uint32_t)gettid());
