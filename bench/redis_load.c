@@ -62,6 +62,36 @@ size_t load_buffer_size(const struct load_opts *o, unsigned nr)
 	return nr * (o->size + 256) + 4096;
 }
 
+void load_explain(const struct load_opts *o, uint64_t key,
+		  const struct bench_reply *reply, char *buf)
+{
+	size_t first = 0, last = 0, differ = 0, zero = 0;
+
+	(void)fprintf(stderr, "redis-load: key %" PRIu64 ": ", key);
+	if (reply->type == BENCH_REPLY_NIL) {
+		(void)fprintf(stderr, "missing\n");
+		return;
+	}
+	if (reply->type == BENCH_REPLY_ERROR) {
+		(void)fprintf(stderr, "error %.*s\n", (int)reply->len,
+			      reply->data);
+		return;
+	}
+	load_value(o, key, buf);
+	for (size_t i = 0; i < reply->len && i < o->size; i++) {
+		if (reply->data[i] == buf[i])
+			continue;
+		first = differ ? first : i;
+		last = i;
+		differ++;
+		zero += !reply->data[i];
+	}
+	(void)fprintf(stderr,
+		      "wrong value: %zu bytes for %" PRIu64 ", %zu of them "
+		      "differ, from %zu to %zu, %zu of these are zero\n",
+		      reply->len, o->size, differ, first, last, zero);
+}
+
 int load_conn_failed(const struct load_opts *o, int err)
 {
 	char where[128];

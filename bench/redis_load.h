@@ -45,6 +45,14 @@ uint64_t load_hash(uint64_t key, const char *value, size_t len);
 /** load_buffer_size() - bytes of a connection's buffers for @nr requests */
 size_t load_buffer_size(const struct load_opts *o, unsigned nr);
 
+/**
+ * load_explain() - say on standard error what is wrong with the reply for @key:
+ * all that will be known of it later
+ * @buf: @o->size bytes to make the right value in
+ */
+void load_explain(const struct load_opts *o, uint64_t key,
+		  const struct bench_reply *reply, char *buf);
+
 /** load_conn_failed() - say what went wrong with the server */
 int load_conn_failed(const struct load_opts *o, int err);
 

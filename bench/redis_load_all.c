@@ -48,12 +48,7 @@ static void bad(struct pass *p, uint64_t key, const struct bench_reply *r)
 {
 	if (p->nr_bad++ >= 5)
 		return;
-	(void)fprintf(stderr, "redis-load: key %" PRIu64 ": %s %.*s\n", key,
-		      r->type == BENCH_REPLY_NIL     ? "missing"
-		      : r->type == BENCH_REPLY_ERROR ? "error"
-						     : "wrong value",
-		      r->type == BENCH_REPLY_ERROR ? (int)r->len : 0,
-		      r->data ? r->data : "");
+	load_explain(p->o, key, r, p->value);
 }
 
 static int add_set(struct pass *p, uint64_t key)

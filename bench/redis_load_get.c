@@ -49,35 +49,6 @@ static int ask(struct run *r, struct client *c)
 	return err ? err : bench_conn_send(&c->conn);
 }
 
-/* What is wrong with a reply: all that will be known of it later. */
-static void explain(struct run *r, uint64_t key,
-		    const struct bench_reply *reply)
-{
-	size_t first = 0, last = 0, differ = 0, zero = 0;
-
-	if (reply->type == BENCH_REPLY_ERROR) {
-		(void)fprintf(stderr, "redis-load: key %" PRIu64 ": %.*s\n",
-			      key, (int)reply->len, reply->data);
-		return;
-	}
-	load_value(r->o, key, r->value);
-	for (size_t i = 0; reply->data && i < reply->len && i < r->o->size;
-	     i++) {
-		if (reply->data[i] == r->value[i])
-			continue;
-		first = differ ? first : i;
-		last = i;
-		differ++;
-		zero += !reply->data[i];
-	}
-	(void)fprintf(stderr,
-		      "redis-load: key %" PRIu64 ": wrong value: %s of %zu "
-		      "bytes, asked for %zu; %zu differ, from %zu to %zu, %zu "
-		      "of them are zero\n",
-		      key, reply->data ? "reply" : "nothing", reply->len,
-		      (size_t)r->o->size, differ, first, last, zero);
-}
-
 static void check(struct run *r, uint64_t key, const struct bench_reply *reply)
 {
 	bool is_good =
@@ -90,7 +61,7 @@ static void check(struct run *r, uint64_t key, const struct bench_reply *reply)
 		r->nr_checked++;
 	}
 	if (!is_good && r->nr_bad++ < 5)
-		explain(r, key, reply);
+		load_explain(r->o, key, reply, r->value);
 }
 
 static int client_readable(struct run *r, struct client *c, uint64_t end_ns)
