@@ -58,7 +58,11 @@ static void flush_end(struct far_pager *p, far_pgno_t pg, int res)
 		far_slots_put(&p->slots, word_slot(w));
 }
 
-/* Somebody else is writing the page at this moment: let it finish. */
+/*
+ * Somebody else has the page at this moment: let it finish.  A page
+ * that is FETCHING may have been filled, and written to, already: its monitor
+ * wakes the program before it says so in the word.
+ */
 static void await_settled(struct far_pager *p, far_pgno_t pg)
 {
 	const struct timespec pause = {.tv_nsec = 50000};
@@ -68,7 +72,8 @@ static void await_settled(struct far_pager *p, far_pgno_t pg)
 		enum far_page_state s = word_state(w);
 
 		if (s != FAR_PAGE_TAKING && s != FAR_PAGE_EVICTING &&
-		    s != FAR_PAGE_RESCUING && !(w & FAR_WORD_IOBUSY))
+		    s != FAR_PAGE_RESCUING && s != FAR_PAGE_FETCHING &&
+		    !(w & FAR_WORD_IOBUSY))
 			return;
 		(void)nanosleep(&pause, NULL);
 	}
