@@ -341,8 +341,12 @@ static int arm(struct far_pager *p)
 			strerrordesc_np(-r));
 		return r;
 	}
+	/* Until all pages are found, a word that says ABSENT may be wrong, and
+	 * an evictor would move the page along with its neighbours. */
+	far_evictor_pause(p->evictor);
 	atomic_store(&p->state, FAR_PAGER_ARMED);
 	r = adopt(p);
+	far_evictor_resume(p->evictor);
 	if (r < 0)
 		far_log(&p->log, FAR_LOG_ERR,
 			"cannot read /proc/self/pagemap: %s",

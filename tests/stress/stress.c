@@ -5,6 +5,7 @@
  */
 #include "tests/stress/stress.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "libfar/base/clock.h"
+#include "libfar/pager/pager.h"
 #include "libfar/uffd/uffd.h"
 
 #define STALL_SECONDS 30
@@ -109,6 +111,86 @@ static int start(const struct options *o, struct stress *s)
 	return 0;
 }
 
+/* --- what hangs -------------------------------------------------------------
+ */
+
+/* @text: what the file says, "" if it cannot be read */
+static void read_task(const char *pid, const char *task, const char *name,
+		      char *text, size_t size)
+{
+	char path[64];
+	size_t n = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/task/%.16s/%s", pid,
+		       task, name);
+	f = fopen(path, "re");
+	if (f) {
+		n = fread(text, 1, size - 1, f);
+		(void)fclose(f);
+	}
+	text[n] = '\0';
+}
+
+/* All threads of @pid, and of its children. */
+static void print_threads(const char *pid)
+{
+	static const char *const names[] = {"comm", "wchan", "syscall",
+					    "stack"};
+	char path[64], text[2048];
+	const struct dirent *d;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/task", pid);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		char *save = NULL;
+
+		if (d->d_name[0] == '.')
+			continue;
+		for (size_t i = 0; i < FAR_ARRAY_SIZE(names); i++) {
+			read_task(pid, d->d_name, names[i], text, sizeof(text));
+			(void)fprintf(stderr, "%s/%s %s: %s\n", pid, d->d_name,
+				      names[i], text);
+		}
+		read_task(pid, d->d_name, "children", text, sizeof(text));
+		for (char *c = strtok_r(text, " ", &save); c;
+		     c = strtok_r(NULL, " ", &save))
+			print_threads(c);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* Pages that somebody owns, or ought to. */
+static void print_pages(const struct far_pager *p)
+{
+	far_pgno_t top = atomic_load(&p->ranges.top);
+	unsigned nr = 0;
+
+	for (far_pgno_t pg = 0; pg < top && nr < 64; pg++) {
+		far_word_t w = far_page_load(&p->words[pg]);
+		enum far_page_state s = word_state(w);
+
+		if ((w & (FAR_WORD_PARKED | FAR_WORD_HELD | FAR_WORD_IOBUSY)) ||
+		    (s != FAR_PAGE_ABSENT && s != FAR_PAGE_RESIDENT &&
+		     s != FAR_PAGE_REMOTE)) {
+			(void)fprintf(stderr, "page %llu: word %#llx\n",
+				      (unsigned long long)pg,
+				      (unsigned long long)w);
+			nr++;
+		}
+	}
+}
+
+static void hang(struct stress *s, const char *what)
+{
+	stress_fail(s, "%s", what);
+	print_threads("self");
+	print_pages(s->pager);
+	abort(); /* joining would hang, too */
+}
+
 /* Until time is up; a load that makes no progress is a failure, too. */
 static void watch(const struct options *o, struct stress *s)
 {
@@ -123,10 +205,8 @@ static void watch(const struct options *o, struct stress *s)
 		if (ops != last_ops)
 			last_ns = far_now_ns();
 		last_ops = ops;
-		if (far_now_ns() - last_ns > STALL_SECONDS * FAR_NS_PER_S) {
-			stress_fail(s, "no progress for %d s", STALL_SECONDS);
-			abort(); /* threads hang: joining would, too */
-		}
+		if (far_now_ns() - last_ns > STALL_SECONDS * FAR_NS_PER_S)
+			hang(s, "no step was done for long");
 	}
 	atomic_store(&s->stop, true);
 }
@@ -164,8 +244,14 @@ static void run(const struct options *o, struct stress *s)
 		}
 	}
 	watch(o, s);
-	for (unsigned i = 0; i < o->threads; i++)
-		(void)pthread_join(w[i].thread, NULL);
+	for (unsigned i = 0; i < o->threads; i++) {
+		struct timespec end;
+
+		(void)clock_gettime(CLOCK_REALTIME, &end);
+		end.tv_sec += STALL_SECONDS;
+		if (pthread_timedjoin_np(w[i].thread, NULL, &end))
+			hang(s, "a thread does not end its step");
+	}
 	for (unsigned i = 0; i < s->nr_chunks; i++)
 		(void)chunk_check(s, &s->chunks[i]);
 	check_statistics(s);
@@ -187,6 +273,8 @@ int main(int argc, char **argv)
 	if (start(&o, &s) < 0)
 		return 1;
 	run(&o, &s);
+	(void)fflush(stdout);
+	(void)alarm(STALL_SECONDS); /* ends it, loudly, if this hangs */
 	far_close(s.pager);
 	for (unsigned i = 0; i < s.nr_chunks; i++)
 		(void)pthread_mutex_destroy(&s.chunks[i].lock);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "libfar/pager/pager.h"
+
 #define WORDS (FAR_PAGE_SIZE / sizeof(uint64_t))
 #define CHILD_SECONDS 60
 
@@ -55,21 +57,37 @@ static void page_write(struct stress *s, struct chunk *c, unsigned pg,
 	c->version[pg] = version;
 }
 
+/* What is known of a page that is wrong; @i: its first wrong word. */
+static void page_explain(struct stress *s, const struct chunk *c, unsigned pg,
+			 size_t i)
+{
+	const uint64_t *w = page_at(c, pg);
+	far_pgno_t at = (far_pgno_t)((c->mem - (char *)s->pager->base) >>
+				     FAR_PAGE_SHIFT) +
+			pg;
+	far_word_t word = far_page_load(&s->pager->words[at]);
+	unsigned nr_wrong = 0, nr_zero = 0;
+
+	for (size_t k = i; k < WORDS; k++) {
+		nr_wrong += w[k] != word_of(s, c, pg, c->version[pg], k);
+		nr_zero += w[k] == 0;
+	}
+	stress_fail(s,
+		    "process %d, chunk %zu page %u version %u: %u words wrong, "
+		    "%u zero from word %zu on, which is %#llx; page word %#llx",
+		    (int)getpid(), (size_t)(c - s->chunks), pg, c->version[pg],
+		    nr_wrong, nr_zero, i, (unsigned long long)w[i],
+		    (unsigned long long)word);
+}
+
 static bool page_check(struct stress *s, struct chunk *c, unsigned pg)
 {
 	const uint64_t *w = page_at(c, pg);
 
 	for (size_t i = 0; i < WORDS; i++) {
-		uint64_t is = w[i];
-		uint64_t should = word_of(s, c, pg, c->version[pg], i);
-
-		if (is == should)
+		if (w[i] == word_of(s, c, pg, c->version[pg], i))
 			continue;
-		stress_fail(s,
-			    "chunk %zu page %u version %u word %zu: %#llx, "
-			    "not %#llx",
-			    (size_t)(c - s->chunks), pg, c->version[pg], i,
-			    (unsigned long long)is, (unsigned long long)should);
+		page_explain(s, c, pg, i);
 		return false;
 	}
 	return true;
