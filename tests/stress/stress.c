@@ -235,6 +235,9 @@ static void run(const struct options *o, struct stress *s)
 {
 	struct worker w[MAX_THREADS];
 
+	/* None of them forks before all are there: a child would inherit the
+	 * locks that a sanitizer holds while it creates a thread. */
+	(void)pthread_barrier_init(&s->all_there, NULL, o->threads + 1);
 	for (unsigned i = 0; i < o->threads; i++) {
 		w[i] = (struct worker){
 			.s = s, .index = i, .rng = s->seed + i * 7919u};
@@ -243,6 +246,7 @@ static void run(const struct options *o, struct stress *s)
 			exit(1);
 		}
 	}
+	(void)pthread_barrier_wait(&s->all_there);
 	watch(o, s);
 	for (unsigned i = 0; i < o->threads; i++) {
 		struct timespec end;
@@ -252,6 +256,7 @@ static void run(const struct options *o, struct stress *s)
 		if (pthread_timedjoin_np(w[i].thread, NULL, &end))
 			hang(s, "a thread does not end its step");
 	}
+	(void)pthread_barrier_destroy(&s->all_there);
 	for (unsigned i = 0; i < s->nr_chunks; i++)
 		(void)chunk_check(s, &s->chunks[i]);
 	check_statistics(s);

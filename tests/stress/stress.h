@@ -34,6 +34,7 @@ struct stress {
 	uint64_t seed;
 	uint64_t limit_lo, limit_hi; /* bytes */
 	bool may_fork;
+	pthread_barrier_t all_there; /* workers and main */
 	_Atomic bool stop;
 	_Atomic uint64_t nr_ops, nr_forks;
 	_Atomic uint64_t failures;

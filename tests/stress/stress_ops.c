@@ -307,6 +307,7 @@ void *stress_work(void *arg)
 {
 	struct worker *w = arg;
 
+	(void)pthread_barrier_wait(&w->s->all_there);
 	while (!atomic_load(&w->s->stop))
 		one_step(w);
 	return NULL;
