@@ -227,6 +227,27 @@ static void report_write_error(struct far_pager *p, uint64_t now)
 			       : "look after the backend");
 }
 
+/* The program did it, by a system call that libfar does not see; or pages get
+ * lost, which nobody would notice otherwise. */
+static void report_gone(struct far_pager *p)
+{
+	uint64_t nr = 0;
+
+	for (unsigned i = 0; i < p->nr_shards; i++)
+		nr += atomic_load_explicit(&p->shards[i].gone_pages,
+					   memory_order_relaxed);
+	if (nr == p->gone_seen)
+		return;
+	if (!p->gone_seen)
+		far_log(&p->log, FAR_LOG_WARN,
+			"%llu pages that were resident are gone and read as "
+			"zeros: was that madvise(2) by a raw system call, or "
+			"from before libfar was loaded? fix: far_advise() or "
+			"the C library's madvise(); gone_pages counts on",
+			(unsigned long long)nr);
+	p->gone_seen = nr;
+}
+
 /* --- capacity --- */
 
 static int grant(struct far_pager *p, uint64_t pages)
@@ -621,6 +642,7 @@ static void housekeep(struct far_pager *p, uint64_t *last_ns)
 	if (pager_is_armed(p) && !atomic_load(&p->is_forking))
 		discard_stale(p);
 	report_write_error(p, now);
+	report_gone(p);
 	(void)far_budget_sweep(&p->budget);
 	stat_page_write(p);
 }

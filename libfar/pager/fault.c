@@ -201,7 +201,7 @@ static bool serve_protected(struct far_monitor *m, far_pgno_t pg, far_word_t w,
 
 /* A missing fault on a RESIDENT page: served by another monitor while the
  * message was in the queue; or the program dropped the page with a
- * madvise(2) of its own, whose meaning is zeros. */
+ * madvise(2) of its own, whose meaning is zeros.  Counted, and said. */
 static bool serve_raced(struct far_monitor *m, far_pgno_t pg, far_word_t w)
 {
 	struct far_pager *p = m->fetch.pager;
@@ -211,6 +211,8 @@ static bool serve_raced(struct far_monitor *m, far_pgno_t pg, far_word_t w)
 		return false;
 	FAR_COUNT(m->fetch.stats, faults_raced);
 	r = far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero, false);
+	if (r == 0)
+		FAR_COUNT(m->fetch.stats, gone_pages);
 	disown(p, pg, r == 0 ? FAR_WORD_DIRTY : 0);
 	pager_wake(p, pg);
 	return true;
@@ -275,7 +277,8 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 	far_pgno_t pg = (far_pgno_t)(off >> FAR_PAGE_SHIFT);
 
 	if (off >= p->space.len) {
-		/* A staging page whose page was dropped behind our back. */
+		/* A staging page: space_take() saw that it was there. */
+		FAR_COUNT(m->fetch.stats, gone_pages);
 		(void)far_uffd_copy(p->space.fd, page, p->space.zero, false);
 		return;
 	}

@@ -159,6 +159,7 @@ struct far_pager {
 	_Atomic int write_error;   /* of the last write that failed; far-ctl
 				    * logs it and sets it to 0 */
 	uint64_t write_error_ns;   /* when it logged one; far-ctl only */
+	uint64_t gone_seen;	   /* gone_pages; far-ctl only */
 	_Atomic uint32_t has_lost; /* some word is LOST */
 	_Atomic uint32_t nr_lost;
 	_Atomic uint32_t lost_seen;

@@ -426,6 +426,27 @@ static void move_run(struct far_space *s, struct far_take *t, unsigned nr,
 	}
 }
 
+/* A hole moves like a page: what did not arrive was not there. */
+static void find_holes(struct far_space *s, struct far_take *t, unsigned nr)
+{
+	unsigned char present[MAX_VECTOR];
+	unsigned i = 0;
+
+	while (i < nr) {
+		unsigned first = t[i].stage, end = i, n;
+
+		while (end < nr && t[end].stage - first < MAX_VECTOR)
+			end++;
+		n = t[end - 1].stage - first + 1;
+		if (space_present(s, space_stage_addr(s, first), n, present) <
+		    0)
+			return; /* then all are taken to be there */
+		for (; i < end; i++)
+			if (t[i].res == 0 && !present[t[i].stage - first])
+				t[i].res = -ENOENT;
+	}
+}
+
 static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr,
 			 unsigned max_gap)
 {
@@ -446,6 +467,7 @@ static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr,
 				 FAR_PAGE_SIZE);
 		i += n;
 	}
+	find_holes(s, t, nr);
 }
 
 void space_take(struct far_space *s, struct far_take *t, unsigned nr,

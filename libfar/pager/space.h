@@ -64,7 +64,8 @@ void space_forget_fds(struct far_space *s);
 struct far_take {
 	char *addr;	 /* in the program's range */
 	unsigned stage;	 /* its staging page */
-	int res;	 /* out: 0; -EBUSY pinned; -errno; page still there */
+	int res;	 /* out: 0; -EBUSY pinned; -ENOENT no page was there;
+			  * other -errno: the page still is */
 	bool was_opened; /* out: may have been written to meanwhile: dirty */
 };
 

@@ -205,6 +205,7 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 	if (t->res == -EBUSY)
 		FAR_COUNT(wb->stats, evict_pinned_pages);
 	if (t->res == -ENOENT) {
+		FAR_COUNT(wb->stats, gone_pages);
 		if (word_slot(w) != FAR_SLOT_NONE)
 			far_slots_put(&p->slots, word_slot(w));
 		far_budget_put(&p->budget, 1);

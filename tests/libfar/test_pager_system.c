@@ -395,7 +395,26 @@ static void dontneed_of_the_program_reads_zeros(void **state)
 	assert_int_equal(far_flush(t.pager, t.mem, len), 0);
 	assert_int_equal(madvise(t.mem, len, MADV_DONTNEED), 0);
 	assert_int_equal(tp_same_all(t.mem, len, 0), 0);
+	TP_WAIT(TP_STAT(t.pager, gone_pages) == PAGES(len), 5);
+	TP_WAIT(tp_logged("are gone and read as zeros"), 5);
 	evict(&t, t.mem, len);
+	assert_int_equal(tp_same_all(t.mem, len, 0), 0);
+	tp_close(&t);
+}
+
+/* The same when an evictor finds the page gone, although a copy lies there. */
+static void dontneed_before_eviction_reads_zeros(void **state)
+{
+	const size_t len = 64 * FAR_PAGE_SIZE;
+	struct tp t = tp_open("lazy=off", BIG);
+
+	(void)state;
+	tp_fill_all(t.mem, len, 1);
+	assert_int_equal(far_flush(t.pager, t.mem, len), 0);
+	assert_int_equal(madvise(t.mem, len, MADV_DONTNEED), 0);
+	TP_WAIT(far_advise(t.pager, t.mem, len, FAR_ADV_COLD) == 0 &&
+			TP_STAT(t.pager, gone_pages) == PAGES(len),
+		5);
 	assert_int_equal(tp_same_all(t.mem, len, 0), 0);
 	tp_close(&t);
 }
@@ -411,6 +430,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(wild_pointers_never_read_zeros),
 		cmocka_unit_test(probed_address_can_be_mapped_later),
 		cmocka_unit_test(dontneed_of_the_program_reads_zeros),
+		cmocka_unit_test(dontneed_before_eviction_reads_zeros),
 	};
 
 	return tp_main(argc, argv, "pager.system", tests);

@@ -220,6 +220,9 @@ static void check_statistics(struct stress *s)
 	if (st.lost_pages)
 		stress_fail(s, "%llu pages were lost",
 			    (unsigned long long)st.lost_pages);
+	if (st.gone_pages)
+		stress_fail(s, "%llu pages were gone",
+			    (unsigned long long)st.gone_pages);
 	if (!st.evicted_pages || !st.faults_remote)
 		stress_fail(s, "nothing was evicted: the load is too small");
 	(void)printf("%llu steps, %llu forks, %llu pages evicted, %llu "
