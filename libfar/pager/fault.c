@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Serving faults.  A monitor reads fault messages, moves the page's word
- * along (page.h) and fills the page: with zeros, from staging, or from the
- * backend.  It never evicts; when no frame is free it waits for one while it
- * goes on completing fetches that are under way.
+ * Monitors: threads that read fault messages and serve them (serve.h), and
+ * complete the fetches that are under way.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,7 +15,6 @@
 #include "libfar/base/futex.h"
 #include "libfar/pager/pager.h"
 
-#define READ_AHEAD 15 /* pages behind a fault on a sequential page */
 #define EXPIRE_MS 250 /* how often to look for unanswered reads */
 #define RETRY_MS 5    /* how often to look whether one is due */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
@@ -28,200 +25,10 @@ _Static_assert(MSGS + FAR_FAULT_DEPTH / 2 <= FAR_FAULT_DEPTH, "fetches");
 #define SPIN_MISSES 16 /* in a row: the backend is slower than that */
 #define SPIN_RETRY 64
 
-/* --- one fault --- */
-
-/*
- * Charges a frame, waiting for an evictor if none is free.  The wait is
- * bounded by on_loss: if nothing was freed for so long, nothing will be.
- */
-static bool charge(struct far_monitor *m)
-{
-	struct far_fetcher *f = &m->fetch;
-	struct far_pager *p = f->pager;
-	struct far_budget *b = &p->budget;
-	uint64_t t0;
-	bool ok;
-
-	if (FAR_LIKELY(far_budget_try(b, 1)))
-		return true;
-	t0 = far_now_ns();
-	FAR_COUNT(f->stats, frame_waits);
-	atomic_fetch_add(&b->sh->waiters, 1);
-	do {
-		uint32_t seen = atomic_load(&b->sh->freed);
-
-		far_budget_press(b);
-		ok = far_budget_try(b, 1);
-		if (!ok && atomic_load(&p->is_forking)) {
-			/* Evictors stand still, and the fork may be waiting
-			 * for a lock of the thread that faulted. */
-			far_budget_force(b, 1);
-			ok = true;
-		}
-		if (ok)
-			break;
-		(void)fetcher_poll(f);
-		far_budget_wait(b, seen, WAIT_SLICE_NS);
-	} while (far_now_ns() - t0 < p->on_loss_ns + FAR_NS_PER_S &&
-		 !atomic_load(&p->stopping));
-	atomic_fetch_sub(&b->sh->waiters, 1);
-	FAR_COUNT_N(f->stats, frame_wait_ns, far_now_ns() - t0);
-	return ok;
-}
-
-/* The evictor begins before frames run out. */
-static void press_if_low(struct far_pager *p)
-{
-	if (far_budget_free(&p->budget) < pager_reserve_pages(p))
-		far_budget_press(&p->budget);
-}
-
-/* No frame can be had: the page that was touched cannot be served. */
-static void refuse(struct far_monitor *m, far_pgno_t pg)
-{
-	struct far_pager *p = m->fetch.pager;
-	far_word_t w = far_page_load(&p->words[pg]);
-
-	while (word_state(w) == FAR_PAGE_ABSENT ||
-	       word_state(w) == FAR_PAGE_REMOTE) {
-		if (!far_page_cas(&p->words[pg], &w,
-				  word_with(w, FAR_PAGE_FETCHING)))
-			continue;
-		w = word_with(w, FAR_PAGE_FETCHING);
-		while (!far_page_cas(&p->words[pg], &w,
-				     word_with(w, FAR_PAGE_LOST) &
-					     ~FAR_WORD_PARKED))
-			;
-		pager_lost(p, pg, -ENOSPC);
-		return;
-	}
-	pager_wake(p, pg); /* something moved: look again */
-}
-
-/* The page behind a fault, if it will be touched, too. */
-static void fetch_next(struct far_monitor *m, const struct far_uffd_msg *msg,
-		       far_pgno_t pg)
-{
-	struct far_fetcher *f = &m->fetch;
-	struct far_pager *p = f->pager;
-	far_pgno_t next = pg + 1;
-	far_word_t w = next < p->max_pages ? far_page_load(&p->words[next]) : 0;
-
-	if (!predict_next(&m->predict, msg->tid, pg,
-			  (unsigned)(msg->addr & FAR_PAGE_MASK),
-			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
-		return;
-	/* It takes no frame or buffer that a fault may need. */
-	if (f->nr_busy < FAR_FAULT_DEPTH / 2 && !atomic_load(&p->is_forking) &&
-	    far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
-		(void)fetcher_ahead_one(f, next, w); /* or without it */
-}
-
-/* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
-static bool serve_missing(struct far_monitor *m, far_pgno_t pg, far_word_t w,
-			  const struct far_uffd_msg *msg, uint64_t start_ns)
-{
-	struct far_fetcher *f = &m->fetch;
-	struct far_pager *p = f->pager;
-	bool is_write = msg->is_write, is_sync = m->queue_fd < 0;
-	enum far_page_state s = word_state(w);
-	enum far_page_state next =
-		s == FAR_PAGE_EVICTING ? FAR_PAGE_RESCUING : FAR_PAGE_FETCHING;
-
-	if (!charge(m)) {
-		refuse(m, pg);
-		return true;
-	}
-	if (!far_page_cas(&p->words[pg], &w, word_with(w, next))) {
-		far_budget_put(&p->budget, 1);
-		return false;
-	}
-	switch (s) {
-	case FAR_PAGE_ABSENT:
-		FAR_COUNT(f->stats, faults_zero);
-		pager_fill(p, pg, p->space.zero, FAR_WORD_DIRTY, true);
-		fetcher_note(f, start_ns);
-		break;
-	case FAR_PAGE_EVICTING:
-		FAR_COUNT(f->stats, faults_rescued);
-		pager_fill(p, pg, space_stage_addr(&p->space, word_stage(w)),
-			   FAR_WORD_REF, is_write);
-		fetcher_note(f, start_ns);
-		break;
-	default:
-		FAR_COUNT(f->stats, faults_remote);
-		/* One that is read at once is there when the thread wakes; of
-		 * others the page that is waited for comes first. */
-		if (is_sync && !(w & FAR_WORD_PATTERN))
-			fetch_next(m, msg, pg);
-		fetcher_fetch(f, pg, word_slot(w), is_write, false, start_ns);
-		if (!is_sync && !(w & FAR_WORD_PATTERN))
-			fetch_next(m, msg, pg);
-		if (w & FAR_WORD_SEQ)
-			pager_prefetch(p, pg + 1, READ_AHEAD);
-		break;
-	}
-	press_if_low(p);
-	return true;
-}
-
-/* RESIDENT -> TAKING, so that nobody protects, moves or cleans the page while
- * this monitor changes its mapping; false if the word is not @w any more. */
-static bool own(struct far_pager *p, far_pgno_t pg, far_word_t w)
-{
-	return far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_TAKING));
-}
-
-static void disown(struct far_pager *p, far_pgno_t pg, far_word_t add)
-{
-	far_word_t w = far_page_load(&p->words[pg]);
-
-	while (!far_page_cas(&p->words[pg], &w,
-			     (word_with(w, FAR_PAGE_RESIDENT) | add) &
-				     ~FAR_WORD_PARKED))
-		;
-	wake_parked(p, w, pg);
-}
-
-/* First write to a clean page. */
-static bool serve_protected(struct far_monitor *m, far_pgno_t pg, far_word_t w,
-			    uint64_t start_ns)
-{
-	struct far_pager *p = m->fetch.pager;
-
-	if (!own(p, pg, w))
-		return false;
-	FAR_COUNT(m->fetch.stats, faults_write_protect);
-	(void)far_uffd_protect(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE,
-			       false);
-	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF);
-	fetcher_note(&m->fetch, start_ns);
-	return true;
-}
-
-/* A missing fault on a RESIDENT page: served by another monitor while the
- * message was in the queue; or the program dropped the page with a
- * madvise(2) of its own, whose meaning is zeros.  Counted, and said. */
-static bool serve_raced(struct far_monitor *m, far_pgno_t pg, far_word_t w)
-{
-	struct far_pager *p = m->fetch.pager;
-	int r;
-
-	if (!own(p, pg, w))
-		return false;
-	FAR_COUNT(m->fetch.stats, faults_raced);
-	r = far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero, false);
-	if (r == 0)
-		FAR_COUNT(m->fetch.stats, gone_pages);
-	disown(p, pg, r == 0 ? FAR_WORD_DIRTY : 0);
-	pager_wake(p, pg);
-	return true;
-}
-
 /* A touch outside all mappings: SIGBUS, until the range is mapped. */
 static void serve_wild(struct far_monitor *m, far_pgno_t pg)
 {
-	struct far_pager *p = m->fetch.pager;
+	struct far_pager *p = m->server.fetch.pager;
 	far_word_t w = far_page_load(&p->words[pg]);
 
 	while (word_state(w) == FAR_PAGE_ABSENT)
@@ -232,64 +39,27 @@ static void serve_wild(struct far_monitor *m, far_pgno_t pg)
 	(void)space_poison(&p->space, pager_addr(p, pg));
 }
 
-static bool park(struct far_pager *p, far_pgno_t pg, far_word_t w)
-{
-	return far_page_cas(&p->words[pg], &w, w | FAR_WORD_PARKED);
-}
-
-/* False: the word changed under us, look again. */
-static bool serve(struct far_monitor *m, far_pgno_t pg,
-		  const struct far_uffd_msg *msg, uint64_t start_ns)
-{
-	struct far_pager *p = m->fetch.pager;
-	far_word_t w = far_page_load(&p->words[pg]);
-
-	switch (word_state(w)) {
-	case FAR_PAGE_ABSENT:
-	case FAR_PAGE_REMOTE:
-		if (w & FAR_WORD_HELD)
-			return park(p, pg, w);
-		return serve_missing(m, pg, w, msg, start_ns);
-	case FAR_PAGE_EVICTING:
-		return serve_missing(m, pg, w, msg, start_ns);
-	case FAR_PAGE_RESIDENT:
-		if (msg->kind == FAR_UFFD_FAULT_WP)
-			return serve_protected(m, pg, w, start_ns);
-		return serve_raced(m, pg, w);
-	case FAR_PAGE_TAKING:
-	case FAR_PAGE_RESCUING:
-	case FAR_PAGE_FETCHING:
-		return park(p, pg, w);
-	case FAR_PAGE_LOST:
-		(void)space_poison(&p->space, pager_addr(p, pg));
-		pager_wake(p, pg);
-		return true;
-	}
-	return true;
-}
-
 static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 		   uint64_t start_ns)
 {
-	struct far_pager *p = m->fetch.pager;
+	struct far_pager *p = m->server.fetch.pager;
 	uintptr_t off = msg->addr - (uintptr_t)p->base;
 	char *page = (char *)(msg->addr & ~(uintptr_t)FAR_PAGE_MASK);
 	far_pgno_t pg = (far_pgno_t)(off >> FAR_PAGE_SHIFT);
 
 	if (off >= p->space.len) {
 		/* A staging page: space_take() saw that it was there. */
-		FAR_COUNT(m->fetch.stats, gone_pages);
+		FAR_COUNT(m->server.fetch.stats, gone_pages);
 		(void)far_uffd_copy(p->space.fd, page, p->space.zero, false);
 		return;
 	}
 	if (msg->kind == FAR_UFFD_FAULT_MISSING)
-		FAR_COUNT(m->fetch.stats, faults_missing);
+		FAR_COUNT(m->server.fetch.stats, faults_missing);
 	if (!far_ranges_contains(&p->ranges, pg, 1)) {
 		serve_wild(m, pg);
 		return;
 	}
-	while (!serve(m, pg, msg, start_ns))
-		;
+	(void)server_serve(&m->server, pg, msg, start_ns);
 }
 
 /* --- the thread --- */
@@ -303,7 +73,7 @@ static void stand_by(struct far_monitor *m, uint32_t tid, unsigned nr,
 	if (m->place.cpu < 0)
 		yield_end(&m->yield);
 	else
-		yield_begin(&m->yield, &m->fetch.pager->guard, tid, now);
+		yield_begin(&m->yield, &m->server.fetch.pager->guard, tid, now);
 	if (atomic_load(&m->yield.is_stuck))
 		placement_release(&m->place);
 	m->place.is_settled = atomic_load(&m->yield.back) != 0;
@@ -311,13 +81,13 @@ static void stand_by(struct far_monitor *m, uint32_t tid, unsigned nr,
 
 static void read_faults(struct far_monitor *m)
 {
-	struct far_pager *p = m->fetch.pager;
+	struct far_pager *p = m->server.fetch.pager;
 	struct far_uffd_msg msgs[MSGS];
 	int n;
 
 	for (;;) {
 		/* One message may take one fetch: read what can be served. */
-		unsigned room = FAR_FAULT_DEPTH - m->fetch.nr_busy;
+		unsigned room = FAR_FAULT_DEPTH - m->server.fetch.nr_busy;
 		unsigned want = room < MSGS ? room : MSGS;
 		uint64_t now;
 
@@ -329,10 +99,10 @@ static void read_faults(struct far_monitor *m)
 		now = far_now_ns();
 		for (int i = 0; i < n; i++)
 			handle(m, &msgs[i], now);
-		if (m->fetch.nr_busy)
-			(void)fetcher_poll(&m->fetch);
+		if (m->server.fetch.nr_busy)
+			(void)fetcher_poll(&m->server.fetch);
 		stand_by(m, msgs[n - 1].tid, (unsigned)n, now);
-		if ((unsigned)n < want || m->fetch.waiting)
+		if ((unsigned)n < want || m->server.fetch.waiting)
 			return; /* that was all, or the rest can wait */
 	}
 }
@@ -352,10 +122,10 @@ static void spin(struct far_monitor *m)
 	t0 = far_now_ns();
 	do {
 		(void)sched_yield();
-		nr_came += (unsigned)fetcher_poll(&m->fetch);
+		nr_came += (unsigned)fetcher_poll(&m->server.fetch);
 		read_faults(m);
-	} while (m->fetch.nr_busy > m->fetch.nr_abandoned &&
-		 !m->fetch.waiting && far_now_ns() - t0 < SPIN_NS);
+	} while (m->server.fetch.nr_busy > m->server.fetch.nr_abandoned &&
+		 !m->server.fetch.waiting && far_now_ns() - t0 < SPIN_NS);
 	m->spin_misses = nr_came ? 0 : m->spin_misses + 1;
 }
 
@@ -367,27 +137,27 @@ static void spin(struct far_monitor *m)
  */
 static void await_work(struct far_monitor *m)
 {
-	int fd = m->fetch.pager->space.fd;
+	int fd = m->server.fetch.pager->space.fd;
 	bool is_due;
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	struct epoll_event ev[4];
 	int n;
 
 	if (m->epfd >= 0) {
-		if (m->fetch.nr_busy > m->fetch.nr_abandoned &&
-		    !m->fetch.waiting)
+		if (m->server.fetch.nr_busy > m->server.fetch.nr_abandoned &&
+		    !m->server.fetch.waiting)
 			spin(m);
 		n = epoll_wait(m->epfd, ev, FAR_ARRAY_SIZE(ev),
-			       m->fetch.waiting	  ? RETRY_MS
-			       : m->fetch.nr_busy ? EXPIRE_MS
-						  : -1);
+			       m->server.fetch.waiting	 ? RETRY_MS
+			       : m->server.fetch.nr_busy ? EXPIRE_MS
+							 : -1);
 		/* A pool that went away makes it readable, too. */
 		for (int i = 0; i < n; i++)
 			if (ev[i].data.fd == m->queue_fd)
-				(void)fetcher_poll(&m->fetch);
+				(void)fetcher_poll(&m->server.fetch);
 		return;
 	}
-	is_due = m->fetch.waiting != NULL;
+	is_due = m->server.fetch.waiting != NULL;
 	if (m->is_blocking == is_due && far_uffd_set_blocking(fd, !is_due) == 0)
 		m->is_blocking = !is_due;
 	if (is_due)
@@ -397,7 +167,7 @@ static void await_work(struct far_monitor *m)
 static void *monitor_main(void *arg)
 {
 	struct far_monitor *m = arg;
-	struct far_pager *p = m->fetch.pager;
+	struct far_pager *p = m->server.fetch.pager;
 
 	pager_thread_begin("far-fault", m->index);
 	placement_init(&m->place, p->nr_monitors == 1 ? &p->home_cpu : NULL);
@@ -405,10 +175,10 @@ static void *monitor_main(void *arg)
 		yield_init(&m->yield);
 	while (!atomic_load(&p->stopping)) {
 		await_work(m);
-		if (m->fetch.nr_busy)
-			(void)fetcher_poll(&m->fetch);
+		if (m->server.fetch.nr_busy)
+			(void)fetcher_poll(&m->server.fetch);
 		/* a retry that failed again needs a timer, not a read */
-		if (m->is_blocking && m->fetch.waiting)
+		if (m->is_blocking && m->server.fetch.waiting)
 			continue;
 		read_faults(m);
 	}
@@ -417,10 +187,11 @@ static void *monitor_main(void *arg)
 	/* far-ctl rings to get us out of a read; it may ring only now. */
 	(void)far_uffd_copy(p->space.fd, (char *)(uintptr_t)p->space.doorbell,
 			    p->space.zero, false);
-	while (m->fetch.nr_busy >
-	       m->fetch.nr_abandoned) { /* close: nobody waits for these */
-		if (!fetcher_poll(&m->fetch))
-			(void)far_queue_wait(m->fetch.q,
+	while (m->server.fetch.nr_busy >
+	       m->server.fetch
+		       .nr_abandoned) { /* close: nobody waits for these */
+		if (!fetcher_poll(&m->server.fetch))
+			(void)far_queue_wait(m->server.fetch.q,
 					     (int64_t)WAIT_SLICE_NS);
 	}
 	return NULL;
@@ -435,12 +206,13 @@ static int watch(int epfd, int fd, uint32_t events)
 
 static int choose_wait(struct far_monitor *m)
 {
-	struct far_pager *p = m->fetch.pager;
-	int fd = far_queue_event_fd(m->fetch.q);
+	struct far_pager *p = m->server.fetch.pager;
+	int fd = far_queue_event_fd(m->server.fetch.q);
 	int r;
 
 	m->epfd = -1;
 	m->queue_fd = fd;
+	m->server.is_sync = fd < 0;
 	if (fd < 0 && p->nr_monitors == 1)
 		return 0; /* see await_work() */
 	m->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -461,7 +233,7 @@ static int monitor_start(struct far_pager *p, unsigned i)
 	int r;
 
 	m->index = i;
-	r = fetcher_init(&m->fetch, p, pager_shard_monitor(p, i));
+	r = fetcher_init(&m->server.fetch, p, pager_shard_monitor(p, i));
 	if (r < 0)
 		return r;
 	r = choose_wait(m);
@@ -470,7 +242,7 @@ static int monitor_start(struct far_pager *p, unsigned i)
 	if (r < 0) {
 		if (m->epfd >= 0)
 			(void)close(m->epfd);
-		fetcher_fini(&m->fetch);
+		fetcher_fini(&m->server.fetch);
 		return r;
 	}
 	m->is_started = true;
@@ -521,7 +293,7 @@ void monitors_stop(struct far_pager *p)
 		(void)pthread_join(m->thread, NULL);
 		if (m->epfd >= 0)
 			(void)close(m->epfd);
-		fetcher_fini(&m->fetch);
+		fetcher_fini(&m->server.fetch);
 		m->is_started = false;
 	}
 }

@@ -32,6 +32,7 @@
 #include "libfar/pager/placement.h"
 #include "libfar/pager/predict.h"
 #include "libfar/pager/range.h"
+#include "libfar/pager/serve.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
 #include "libfar/pager/yield.h"
@@ -48,9 +49,8 @@
 #define FAR_OVERHEAD_EVICTOR (UINT64_C(256) << 10)
 
 struct far_monitor {
-	struct far_fetcher fetch;
+	struct far_server server;
 	struct far_placement place;
-	struct far_predict predict;
 	struct far_yield yield;
 	pthread_t thread;
 	unsigned index;

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "libfar/pager/serve.h"
+
+#include <errno.h>
+
+#include "libfar/base/clock.h"
+#include "libfar/pager/pager.h"
+
+#define READ_AHEAD 15 /* pages behind a fault on a sequential page */
+#define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
+
+/*
+ * Charges a frame, waiting for an evictor if none is free.  The wait is
+ * bounded by on_loss: if nothing was freed for so long, nothing will be.
+ */
+static bool charge(struct far_server *v)
+{
+	struct far_fetcher *f = &v->fetch;
+	struct far_pager *p = f->pager;
+	struct far_budget *b = &p->budget;
+	uint64_t t0;
+	bool ok;
+
+	if (FAR_LIKELY(far_budget_try(b, 1)))
+		return true;
+	t0 = far_now_ns();
+	FAR_COUNT(f->stats, frame_waits);
+	atomic_fetch_add(&b->sh->waiters, 1);
+	do {
+		uint32_t seen = atomic_load(&b->sh->freed);
+
+		far_budget_press(b);
+		ok = far_budget_try(b, 1);
+		if (!ok && atomic_load(&p->is_forking)) {
+			/* Evictors stand still, and the fork may be waiting
+			 * for a lock of the thread that faulted. */
+			far_budget_force(b, 1);
+			ok = true;
+		}
+		if (ok)
+			break;
+		(void)fetcher_poll(f);
+		far_budget_wait(b, seen, WAIT_SLICE_NS);
+	} while (far_now_ns() - t0 < p->on_loss_ns + FAR_NS_PER_S &&
+		 !atomic_load(&p->stopping));
+	atomic_fetch_sub(&b->sh->waiters, 1);
+	FAR_COUNT_N(f->stats, frame_wait_ns, far_now_ns() - t0);
+	return ok;
+}
+
+/* The evictor begins before frames run out. */
+static void press_if_low(struct far_pager *p)
+{
+	if (far_budget_free(&p->budget) < pager_reserve_pages(p))
+		far_budget_press(&p->budget);
+}
+
+/* No frame can be had: the page that was touched cannot be served. */
+static void refuse(struct far_server *v, far_pgno_t pg)
+{
+	struct far_pager *p = v->fetch.pager;
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (word_state(w) == FAR_PAGE_ABSENT ||
+	       word_state(w) == FAR_PAGE_REMOTE) {
+		if (!far_page_cas(&p->words[pg], &w,
+				  word_with(w, FAR_PAGE_FETCHING)))
+			continue;
+		w = word_with(w, FAR_PAGE_FETCHING);
+		while (!far_page_cas(&p->words[pg], &w,
+				     word_with(w, FAR_PAGE_LOST) &
+					     ~FAR_WORD_PARKED))
+			;
+		pager_lost(p, pg, -ENOSPC);
+		return;
+	}
+	pager_wake(p, pg); /* something moved: look again */
+}
+
+/* The page behind a fault, if it will be touched, too. */
+static void fetch_next(struct far_server *v, const struct far_uffd_msg *msg,
+		       far_pgno_t pg)
+{
+	struct far_fetcher *f = &v->fetch;
+	struct far_pager *p = f->pager;
+	far_pgno_t next = pg + 1;
+	far_word_t w = next < p->max_pages ? far_page_load(&p->words[next]) : 0;
+
+	if (!predict_next(&v->predict, msg->tid, pg,
+			  (unsigned)(msg->addr & FAR_PAGE_MASK),
+			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
+		return;
+	/* It takes no frame or buffer that a fault may need. */
+	if (f->nr_busy < FAR_FAULT_DEPTH / 2 && !atomic_load(&p->is_forking) &&
+	    far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
+		(void)fetcher_ahead_one(f, next, w); /* or without it */
+}
+
+/* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
+static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
+			  const struct far_uffd_msg *msg, uint64_t start_ns)
+{
+	struct far_fetcher *f = &v->fetch;
+	struct far_pager *p = f->pager;
+	bool is_write = msg->is_write;
+	enum far_page_state s = word_state(w);
+	enum far_page_state next =
+		s == FAR_PAGE_EVICTING ? FAR_PAGE_RESCUING : FAR_PAGE_FETCHING;
+
+	if (!charge(v)) {
+		refuse(v, pg);
+		return true;
+	}
+	if (!far_page_cas(&p->words[pg], &w, word_with(w, next))) {
+		far_budget_put(&p->budget, 1);
+		return false;
+	}
+	switch (s) {
+	case FAR_PAGE_ABSENT:
+		FAR_COUNT(f->stats, faults_zero);
+		pager_fill(p, pg, p->space.zero, FAR_WORD_DIRTY, true);
+		fetcher_note(f, start_ns);
+		break;
+	case FAR_PAGE_EVICTING:
+		FAR_COUNT(f->stats, faults_rescued);
+		pager_fill(p, pg, space_stage_addr(&p->space, word_stage(w)),
+			   FAR_WORD_REF, is_write);
+		fetcher_note(f, start_ns);
+		break;
+	default:
+		FAR_COUNT(f->stats, faults_remote);
+		/* One that is read at once is there when the thread wakes; of
+		 * others the page that is waited for comes first. */
+		if (v->is_sync && !(w & FAR_WORD_PATTERN))
+			fetch_next(v, msg, pg);
+		fetcher_fetch(f, pg, word_slot(w), is_write, false, start_ns);
+		if (!v->is_sync && !(w & FAR_WORD_PATTERN))
+			fetch_next(v, msg, pg);
+		if (w & FAR_WORD_SEQ)
+			pager_prefetch(p, pg + 1, READ_AHEAD);
+		break;
+	}
+	press_if_low(p);
+	return true;
+}
+
+/* RESIDENT -> TAKING, so that nobody protects, moves or cleans the page while
+ * this monitor changes its mapping; false if the word is not @w any more. */
+static bool own(struct far_pager *p, far_pgno_t pg, far_word_t w)
+{
+	return far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_TAKING));
+}
+
+static void disown(struct far_pager *p, far_pgno_t pg, far_word_t add)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	while (!far_page_cas(&p->words[pg], &w,
+			     (word_with(w, FAR_PAGE_RESIDENT) | add) &
+				     ~FAR_WORD_PARKED))
+		;
+	wake_parked(p, w, pg);
+}
+
+/* First write to a clean page. */
+static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
+			    uint64_t start_ns)
+{
+	struct far_pager *p = v->fetch.pager;
+
+	if (!own(p, pg, w))
+		return false;
+	FAR_COUNT(v->fetch.stats, faults_write_protect);
+	(void)far_uffd_protect(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE,
+			       false);
+	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF);
+	fetcher_note(&v->fetch, start_ns);
+	return true;
+}
+
+/* A missing fault on a RESIDENT page: served by another monitor while the
+ * message was in the queue; or the program dropped the page with a
+ * madvise(2) of its own, whose meaning is zeros.  Counted, and said. */
+static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
+{
+	struct far_pager *p = v->fetch.pager;
+	int r;
+
+	if (!own(p, pg, w))
+		return false;
+	FAR_COUNT(v->fetch.stats, faults_raced);
+	r = far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero, false);
+	if (r == 0)
+		FAR_COUNT(v->fetch.stats, gone_pages);
+	disown(p, pg, r == 0 ? FAR_WORD_DIRTY : 0);
+	pager_wake(p, pg);
+	return true;
+}
+
+/* The owner of the page wakes who waits for it. */
+static enum far_served park(struct far_pager *p, far_pgno_t pg, far_word_t w)
+{
+	return far_page_cas(&p->words[pg], &w, w | FAR_WORD_PARKED)
+		       ? FAR_SERVED_WAIT
+		       : FAR_SERVED_AGAIN;
+}
+
+static enum far_served ended(bool is_done)
+{
+	return is_done ? FAR_SERVED_DONE : FAR_SERVED_AGAIN;
+}
+
+static enum far_served serve(struct far_server *v, far_pgno_t pg,
+			     const struct far_uffd_msg *msg, uint64_t start_ns)
+{
+	struct far_pager *p = v->fetch.pager;
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	switch (word_state(w)) {
+	case FAR_PAGE_ABSENT:
+	case FAR_PAGE_REMOTE:
+		if (w & FAR_WORD_HELD)
+			return park(p, pg, w);
+		return ended(serve_missing(v, pg, w, msg, start_ns));
+	case FAR_PAGE_EVICTING:
+		return ended(serve_missing(v, pg, w, msg, start_ns));
+	case FAR_PAGE_RESIDENT:
+		return ended(msg->kind == FAR_UFFD_FAULT_WP
+				     ? serve_protected(v, pg, w, start_ns)
+				     : serve_raced(v, pg, w));
+	case FAR_PAGE_TAKING:
+	case FAR_PAGE_RESCUING:
+	case FAR_PAGE_FETCHING:
+		return park(p, pg, w);
+	case FAR_PAGE_LOST:
+		(void)space_poison(&p->space, pager_addr(p, pg));
+		pager_wake(p, pg);
+		return FAR_SERVED_LOST;
+	}
+	return FAR_SERVED_DONE;
+}
+
+enum far_served server_serve(struct far_server *v, far_pgno_t pg,
+			     const struct far_uffd_msg *msg, uint64_t start_ns)
+{
+	enum far_served r;
+
+	do
+		r = serve(v, pg, msg, start_ns);
+	while (r == FAR_SERVED_AGAIN);
+	return r;
+}
