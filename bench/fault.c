@@ -22,6 +22,7 @@ struct row {
 	int (*run)(const struct fault_opts *o, const struct row *r,
 		   struct bench_lat *lat);
 	const char *spec;
+	bool is_inline;
 };
 
 static int zero_fill(const struct fault_opts *o, const struct row *r,
@@ -62,21 +63,21 @@ static int other_core(const struct fault_opts *o, const struct row *r,
 static int first_touch(const struct fault_opts *o, const struct row *r,
 		       struct bench_lat *lat)
 {
-	return fault_far_first_touch(o, r->spec, lat);
+	return fault_far_first_touch(o, r->spec, r->is_inline, lat);
 }
 
 static int remote_read(const struct fault_opts *o, const struct row *r,
 		       struct bench_lat *lat)
 {
-	return fault_far_remote_read(o, r->spec, lat);
+	return fault_far_remote_read(o, r->spec, r->is_inline, lat);
 }
 
 static const struct row floors[] = {
-	{"kernel zero-fill", zero_fill, NULL},
-	{"kernel swap-in from zram", zram, NULL},
-	{"UFFDIO_COPY alone", copy, NULL},
-	{"uffd, monitor on same core", same_core, NULL},
-	{"uffd, monitor on other core", other_core, NULL},
+	{"kernel zero-fill", zero_fill, NULL, false},
+	{"kernel swap-in from zram", zram, NULL, false},
+	{"UFFDIO_COPY alone", copy, NULL, false},
+	{"uffd, monitor on same core", same_core, NULL, false},
+	{"uffd, monitor on other core", other_core, NULL, false},
 };
 
 static int print_row(const struct fault_opts *o, const char *name,
@@ -150,15 +151,17 @@ static int run_all(const struct fault_opts *o, const char *const *specs,
 		err = err ? err : res;
 	}
 	for (i = 0; i < nr_specs; i++) {
-		const struct row touch = {"first touch, ", first_touch,
-					  specs[i]};
-		const struct row read = {"remote read, ", remote_read,
-					 specs[i]};
+		const struct row rows[] = {
+			{"first touch, ", first_touch, specs[i], false},
+			{"first touch inline, ", first_touch, specs[i], true},
+			{"remote read, ", remote_read, specs[i], false},
+			{"remote read inline, ", remote_read, specs[i], true},
+		};
 
-		res = run_row(o, &touch);
-		err = err ? err : res;
-		res = run_row(o, &read);
-		err = err ? err : res;
+		for (unsigned k = 0; k < FAR_ARRAY_SIZE(rows); k++) {
+			res = run_row(o, &rows[k]);
+			err = err ? err : res;
+		}
 	}
 	return err ? EXIT_FAILED : EXIT_SUCCESS;
 }

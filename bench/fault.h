@@ -44,13 +44,14 @@ int fault_copy(const struct fault_opts *o, struct bench_lat *lat);
 int fault_monitor(const struct fault_opts *o, bool same_core,
 		  struct bench_lat *lat);
 
-/** fault_far_first_touch() - zeros through libfar over @spec */
+/** fault_far_first_touch() - zeros through libfar over @spec
+ * @is_inline: served in the thread that faults */
 int fault_far_first_touch(const struct fault_opts *o, const char *spec,
-			  struct bench_lat *lat);
+			  bool is_inline, struct bench_lat *lat);
 
 /** fault_far_remote_read() - a page that libfar must fetch from @spec */
 int fault_far_remote_read(const struct fault_opts *o, const char *spec,
-			  struct bench_lat *lat);
+			  bool is_inline, struct bench_lat *lat);
 
 /** fault_region() - plain memory without huge pages; 0 or -errno */
 int fault_region(uint64_t nr_pages, void **ret_base);

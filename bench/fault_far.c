@@ -17,7 +17,8 @@
 
 static int open_far(const struct fault_opts *o, const char *spec,
 		    uint64_t local, uint64_t nr_pages, const char *more,
-		    struct far_pager **ret_pager, void **ret_base)
+		    bool is_inline, struct far_pager **ret_pager,
+		    void **ret_base)
 {
 	struct far_open_attr attr = {.size = sizeof(attr)};
 	char conf[2048];
@@ -31,14 +32,17 @@ static int open_far(const struct fault_opts *o, const char *spec,
 	err = far_open(conf, &attr, ret_pager);
 	if (err)
 		return err;
-	err = far_map(*ret_pager, nr_pages * FAR_PAGE_SIZE, 0, ret_base);
+	err = is_inline ? far_map_inline(*ret_pager, nr_pages * FAR_PAGE_SIZE,
+					 0, ret_base)
+			: far_map(*ret_pager, nr_pages * FAR_PAGE_SIZE, 0,
+				  ret_base);
 	if (err)
 		far_close(*ret_pager);
 	return err;
 }
 
 int fault_far_first_touch(const struct fault_opts *o, const char *spec,
-			  struct bench_lat *lat)
+			  bool is_inline, struct bench_lat *lat)
 {
 	uint64_t local = LOCAL_MIN + 2 * o->nr_samples * FAR_PAGE_SIZE;
 	struct far_pager *pager;
@@ -46,8 +50,8 @@ int fault_far_first_touch(const struct fault_opts *o, const char *spec,
 	void *base;
 	int err;
 
-	err = open_far(o, spec, local, o->nr_samples, ";lazy=off", &pager,
-		       &base);
+	err = open_far(o, spec, local, o->nr_samples, ";lazy=off", is_inline,
+		       &pager, &base);
 	if (err)
 		return err;
 	for (pg = 0; pg < o->nr_samples; pg++)
@@ -87,7 +91,7 @@ static int sample_remote(const struct fault_opts *o, void *base,
 }
 
 int fault_far_remote_read(const struct fault_opts *o, const char *spec,
-			  struct bench_lat *lat)
+			  bool is_inline, struct bench_lat *lat)
 {
 	uint64_t nr_pages = 4 * LOCAL_MIN / FAR_PAGE_SIZE;
 	struct far_pager *pager;
@@ -95,7 +99,8 @@ int fault_far_remote_read(const struct fault_opts *o, const char *spec,
 	void *base;
 	int err;
 
-	err = open_far(o, spec, LOCAL_MIN, nr_pages, "", &pager, &base);
+	err = open_far(o, spec, LOCAL_MIN, nr_pages, "", is_inline, &pager,
+		       &base);
 	if (err)
 		return err;
 	/* Read-ahead would take faults away from the pages behind. */

@@ -57,7 +57,10 @@ static int map_far(struct bench *b)
 	err = far_open(conf, &attr, &b->pager);
 	if (err)
 		return err;
-	return far_map(b->pager, b->o->region_bytes, 0, &b->base);
+	return b->o->is_inline
+		       ? far_map_inline(b->pager, b->o->region_bytes, 0,
+					&b->base)
+		       : far_map(b->pager, b->o->region_bytes, 0, &b->base);
 }
 
 static int map_plain(struct bench *b)
@@ -162,6 +165,7 @@ static void options_json(const struct pages_opts *o, struct bench_json *j)
 	bench_json_u64(j, "asked_ops", o->nr_ops);
 	bench_json_u64(j, "seed", o->seed);
 	bench_json_str(j, "label", o->label);
+	bench_json_bool(j, "inline", o->is_inline);
 	bench_json_bool(j, "smoke", o->is_smoke);
 }
 

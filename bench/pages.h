@@ -73,6 +73,7 @@ struct pages_opts {
 	uint64_t duration_ns, warmup_ns;
 	uint64_t nr_ops;
 	uint64_t seed;
+	bool is_inline; /* far_map_inline() */
 	bool is_smoke;
 	bool is_swap_allowed;
 };

@@ -32,6 +32,8 @@ static void usage(FILE *f)
 		"  --warmup S       before each (default 0.5)\n"
 		"  --seed N         (default 1)\n"
 		"  --option K=V     option of far_open(), may be repeated\n"
+		"  --inline         memory whose faults the thread serves "
+		"itself\n"
 		"  --label TEXT     goes into the result\n"
 		"  --smoke          accept a build that must not be measured\n"
 		"  --allow-swap     measure libfar while swap is on\n"
@@ -53,6 +55,7 @@ enum {
 	OPT_WARMUP,
 	OPT_SEED,
 	OPT_OPTION,
+	OPT_INLINE,
 	OPT_LABEL,
 	OPT_SMOKE,
 	OPT_ALLOW_SWAP,
@@ -70,6 +73,7 @@ static const struct option options[] = {
 	{"warmup", required_argument, NULL, OPT_WARMUP},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"option", required_argument, NULL, OPT_OPTION},
+	{"inline", no_argument, NULL, OPT_INLINE},
 	{"label", required_argument, NULL, OPT_LABEL},
 	{"smoke", no_argument, NULL, OPT_SMOKE},
 	{"allow-swap", no_argument, NULL, OPT_ALLOW_SWAP},
@@ -129,6 +133,9 @@ static int set_option(struct pages_opts *o, int opt, const char *arg)
 		return far_size_parse(arg, &o->seed);
 	case OPT_OPTION:
 		return bench_conf_add(&o->conf, arg);
+	case OPT_INLINE:
+		o->is_inline = true;
+		return 0;
 	case OPT_LABEL:
 		o->label = arg;
 		return 0;

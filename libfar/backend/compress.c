@@ -374,7 +374,7 @@ static int comp_caps(struct far_backend *be, struct far_backend_caps *ret_caps)
 	ret_caps->align = FAR_PAGE_SIZE;
 	ret_caps->max_len = FAR_STORE_MAX_LEN;
 	ret_caps->max_depth = FAR_STORE_MAX_DEPTH;
-	ret_caps->flags = FAR_CAP_SYNC | FAR_CAP_PRIVATE;
+	ret_caps->flags = FAR_CAP_SYNC | FAR_CAP_SIGNAL_SAFE | FAR_CAP_PRIVATE;
 	return 0;
 }
 

@@ -22,8 +22,8 @@
 		   "where the other pages live: a backend spec")              \
 	FAR_OPTION(TEXT, tenant, "", "", "",                                  \
 		   "name to account to (default: the user)")                  \
-	FAR_OPTION(WORD, fault, "auto", "", "auto|monitor",                   \
-		   "who serves faults")                                       \
+	FAR_OPTION(WORD, fault, "auto", "", "auto|monitor|inline",            \
+		   "who serves faults of memory that may be served inline")   \
 	FAR_OPTION(TEXT, on_loss, "wait:30s", "", "",                         \
 		   "wait:TIME for a lost backend, then SIGBUS")               \
 	FAR_OPTION(WORD, takeout, "auto", "", "auto|move|dontneed",           \
@@ -45,7 +45,7 @@
 	FAR_OPTION(WORD, log, "warn", "", "err|warn|info|debug",              \
 		   "how much is logged")
 
-enum far_opt_fault { FAR_FAULT_AUTO, FAR_FAULT_MONITOR };
+enum far_opt_fault { FAR_FAULT_AUTO, FAR_FAULT_MONITOR, FAR_FAULT_INLINE };
 enum far_opt_takeout { FAR_TAKEOUT_AUTO, FAR_TAKEOUT_MOVE, FAR_TAKEOUT_DONTNEED };
 enum far_opt_policy { FAR_POLICY_CLOCK, FAR_POLICY_FIFO, FAR_POLICY_S3FIFO };
 

@@ -91,6 +91,7 @@ static int init_parts(struct far_pager *p)
 
 static void destroy(struct far_pager *p)
 {
+	inline_close(p);
 	stat_page_close(p);
 	writeback_fini(p);
 	far_budget_close(&p->budget);
@@ -139,6 +140,7 @@ static int create(const char *conf, const struct far_open_attr *attr,
 		return r;
 	p = mem;
 	p->stop_fd = p->space.fd = -1;
+	p->space.inline_fd = p->space.program_fd = -1;
 	p->space.pagemap_fd = p->space.lost_fd = -1;
 	(void)pthread_mutex_init(&p->control, NULL);
 	(void)pthread_mutex_init(&p->request_lock, NULL);
@@ -303,38 +305,94 @@ static void clear_lost(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
 			pager_discard(p, pg, 1);
 }
 
-int far_map(struct far_pager *pager, size_t len, size_t align, void **ret_addr)
+/* Faults of this mapping can be, and are to be, served inline. */
+static int choose_inline(struct far_pager *p, bool *ret_inline)
 {
-	uint64_t pages, al = align ? align : FAR_PAGE_SIZE;
-	far_pgno_t start;
+	int r;
+
+	*ret_inline = false;
+	if (p->cfg.fault == FAR_FAULT_MONITOR)
+		return 0;
+	r = inline_open(p);
+	*ret_inline = r == 0;
+	if (p->cfg.fault == FAR_FAULT_AUTO && r == -ENOTSUP)
+		return 0;
+	if (r == -ENOTSUP)
+		far_log(&p->log, FAR_LOG_ERR,
+			"fault=inline: '%s' may not be called from a signal "
+			"handler; fix: fault=auto, or far=mem: or lz4:",
+			p->cfg.far);
+	return r;
+}
+
+/* The inside of far_map(); under control. */
+static int map_pages(struct far_pager *p, far_pgno_t nr, far_pgno_t align,
+		     bool is_inline, far_pgno_t *ret_start)
+{
+	struct far_request req = {.kind = FAR_REQ_KIND, .nr = nr, .arg = 1};
 	bool was_armed;
 	int r;
 
-	if (!pager || !len || !ret_addr || (al & (al - 1)) ||
-	    al < FAR_PAGE_SIZE)
-		return -EINVAL;
-	pages = (len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT;
-	if (len > SIZE_MAX - FAR_PAGE_MASK || pages > pager->max_pages)
-		return -ENOMEM;
-	(void)pthread_mutex_lock(&pager->control);
-	r = make_room(pager, (far_pgno_t)pages);
-	was_armed = pager_is_armed(pager);
-	if (r == 0) {
-		r = far_ranges_alloc(&pager->ranges, (far_pgno_t)pages,
-				     (far_pgno_t)(al >> FAR_PAGE_SHIFT),
-				     &start);
-		if (r < 0 && !was_armed)
-			far_budget_put(&pager->budget, (int64_t)pages);
-	}
-	if (r == 0) {
-		charge_words(pager);
-		clear_lost(pager, start, (far_pgno_t)pages);
-	}
-	(void)pthread_mutex_unlock(&pager->control);
+	r = make_room(p, nr);
 	if (r < 0)
 		return r;
-	*ret_addr = pager_addr(pager, start);
+	was_armed = pager_is_armed(p);
+	r = far_ranges_alloc(&p->ranges, nr, align, ret_start);
+	if (r < 0) {
+		if (!was_armed)
+			far_budget_put(&p->budget, (int64_t)nr);
+		return r;
+	}
+	charge_words(p);
+	clear_lost(p, *ret_start, nr);
+	if (!is_inline)
+		return 0;
+	req.start = *ret_start;
+	return pager_request(p, &req);
+}
+
+static int map(struct far_pager *p, size_t len, size_t align, bool may_inline,
+	       void **ret_addr)
+{
+	uint64_t pages, al = align ? align : FAR_PAGE_SIZE;
+	bool is_inline = false;
+	far_pgno_t start;
+	int r = 0;
+
+	if (!p || !len || !ret_addr || (al & (al - 1)) || al < FAR_PAGE_SIZE)
+		return -EINVAL;
+	if (len > SIZE_MAX - FAR_INLINE_CHUNK)
+		return -ENOMEM;
+	(void)pthread_mutex_lock(&p->control);
+	if (may_inline)
+		r = choose_inline(p, &is_inline);
+	if (is_inline) {
+		al = far_max_u64(al, FAR_INLINE_CHUNK);
+		len = far_round_up(len, FAR_INLINE_CHUNK);
+	}
+	pages = (len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT;
+	if (r == 0)
+		r = pages > p->max_pages
+			    ? -ENOMEM
+			    : map_pages(p, (far_pgno_t)pages,
+					(far_pgno_t)(al >> FAR_PAGE_SHIFT),
+					is_inline, &start);
+	(void)pthread_mutex_unlock(&p->control);
+	if (r < 0)
+		return r;
+	*ret_addr = pager_addr(p, start);
 	return 0;
+}
+
+int far_map(struct far_pager *pager, size_t len, size_t align, void **ret_addr)
+{
+	return map(pager, len, align, false, ret_addr);
+}
+
+int far_map_inline(struct far_pager *pager, size_t len, size_t align,
+		   void **ret_addr)
+{
+	return map(pager, len, align, true, ret_addr);
 }
 
 static int to_pages(struct far_pager *p, const void *addr, size_t len,
@@ -366,26 +424,6 @@ static void set_pattern(struct far_pager *p, far_pgno_t start, far_pgno_t nr,
 	}
 }
 
-int far_unmap(struct far_pager *pager, void *addr, size_t len)
-{
-	far_pgno_t start, nr;
-	int r = to_pages(pager, addr, len, &start, &nr);
-
-	if (r < 0)
-		return r;
-	pager_discard(pager, start, nr);
-	if (atomic_load(&pager->has_patterns))
-		set_pattern(pager, start, nr, 0);
-	(void)pthread_mutex_lock(&pager->control);
-	r = far_ranges_free(&pager->ranges, start, nr);
-	if (r == 0 && !pager_is_armed(pager))
-		far_budget_put(&pager->budget, nr);
-	(void)pthread_mutex_unlock(&pager->control);
-	return r;
-}
-
-/* --- discard --- */
-
 /* The userfaultfd is in the pager threads' descriptor table, not in ours. */
 static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg,
 	       far_pgno_t nr)
@@ -394,6 +432,36 @@ static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg,
 
 	return pager_request(p, &req);
 }
+
+int far_unmap(struct far_pager *pager, void *addr, size_t len)
+{
+	far_pgno_t start, nr;
+	int r = to_pages(pager, addr, len, &start, &nr);
+
+	if (r < 0)
+		return r;
+	if (space_is_inline(&pager->space, addr)) {
+		/* they were mapped by the chunk */
+		nr = (far_pgno_t)far_round_up(nr, FAR_INLINE_CHUNK >>
+							  FAR_PAGE_SHIFT);
+		if ((uintptr_t)addr % FAR_INLINE_CHUNK)
+			return -EINVAL;
+	}
+	pager_discard(pager, start, nr);
+	if (atomic_load(&pager->has_patterns))
+		set_pattern(pager, start, nr, 0);
+	(void)pthread_mutex_lock(&pager->control);
+	if (space_is_inline(&pager->space, addr))
+		r = ask(pager, FAR_REQ_KIND, start, nr);
+	if (r == 0)
+		r = far_ranges_free(&pager->ranges, start, nr);
+	if (r == 0 && !pager_is_armed(pager))
+		far_budget_put(&pager->budget, nr);
+	(void)pthread_mutex_unlock(&pager->control);
+	return r;
+}
+
+/* --- discard --- */
 
 /* Claims a resident page for being dropped; false if it is not resident, or
  * its owner was told to drop it. */

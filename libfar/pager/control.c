@@ -51,7 +51,9 @@ void far_set_near_hooks(void (*enter)(void), void (*leave)(void))
 	near_leave = leave;
 }
 
-static _Thread_local bool is_own_thread;
+/* Read in a signal handler: not to be allocated when it is first used. */
+static _Thread_local
+	__attribute__((tls_model("initial-exec"))) bool is_own_thread;
 
 bool pager_is_own_thread(void)
 {
@@ -538,7 +540,7 @@ static int bring_up(struct far_pager *p)
 		return r;
 	p->monitors = mem;
 	p->ctl_fetch = (void *)&p->monitors[FAR_MAX_MONITORS];
-	r = fetcher_init(p->ctl_fetch, p, pager_shard_ctl(p));
+	r = fetcher_init(p->ctl_fetch, p, FAR_FAULT_DEPTH, pager_shard_ctl(p));
 	if (r < 0)
 		return r;
 	p->nr_monitors = choose_monitors(p);
@@ -553,6 +555,7 @@ static void bring_down(struct far_pager *p)
 {
 	if (p->evictor)
 		far_evictor_stop(p->evictor);
+	inline_stop(p);
 	if (p->monitors) {
 		monitors_stop(p);
 		fetcher_fini(p->ctl_fetch);
@@ -575,6 +578,24 @@ static void bring_down(struct far_pager *p)
 	p->be = NULL;
 }
 
+static int wake_range(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
+{
+	for (far_pgno_t pg = start; pg < start + nr; pg++)
+		pager_wake(p, pg);
+	return 0;
+}
+
+static int install(struct far_pager *p, const struct far_request *req)
+{
+	char *addr = pager_addr(p, req->start);
+
+	if (!req->arg)
+		return space_protect(&p->space, addr, FAR_PAGE_SIZE,
+				     req->nr != 0);
+	return space_install(&p->space, addr, (const void *)(uintptr_t)req->arg,
+			     req->nr != 0);
+}
+
 static int perform(struct far_pager *p, struct far_request *req)
 {
 	switch (req->kind) {
@@ -590,15 +611,45 @@ static int perform(struct far_pager *p, struct far_request *req)
 	case FAR_REQ_CLONE:
 		return far_backend_clone(p->be, &p->clone);
 	case FAR_REQ_WAKE:
-		return far_uffd_wake(p->space.fd, pager_addr(p, req->start),
-				     (size_t)req->nr << FAR_PAGE_SHIFT);
+		return wake_range(p, req->start, req->nr);
 	case FAR_REQ_HEAL:
 		return space_heal(&p->space, pager_addr(p, req->start));
+	case FAR_REQ_INLINE:
+		return inline_start(p, (int)req->arg);
+	case FAR_REQ_KIND:
+		return space_set_inline(&p->space, pager_addr(p, req->start),
+					(size_t)req->nr << FAR_PAGE_SHIFT,
+					req->arg != 0);
+	case FAR_REQ_INSTALL:
+		return install(p, req);
 	case FAR_REQ_STOP:
 	case FAR_REQ_NONE:
 		break;
 	}
 	return 0;
+}
+
+static void finish(struct far_request *req, int result)
+{
+	req->result = result;
+	atomic_store(&req->is_done, 1);
+	far_futex_wake(&req->is_done, INT_MAX);
+}
+
+void pager_serve_urgent(struct far_pager *p)
+{
+	struct far_request **at, *req;
+
+	(void)pthread_mutex_lock(&p->request_lock);
+	for (at = &p->requests; *at && (*at)->kind != FAR_REQ_INSTALL;
+	     at = &(*at)->next)
+		;
+	req = *at;
+	if (req)
+		*at = req->next;
+	(void)pthread_mutex_unlock(&p->request_lock);
+	if (req)
+		finish(req, perform(p, req));
 }
 
 /* Serves all requests there are; true if one of them was to stop. */
@@ -618,16 +669,12 @@ static bool serve_requests(struct far_pager *p)
 			stop = req;
 			continue;
 		}
-		req->result = perform(p, req);
-		atomic_store(&req->is_done, 1);
-		far_futex_wake(&req->is_done, INT_MAX);
+		finish(req, perform(p, req));
 	}
 	if (!stop)
 		return false;
 	bring_down(p);
-	stop->result = 0;
-	atomic_store(&stop->is_done, 1);
-	far_futex_wake(&stop->is_done, INT_MAX);
+	finish(stop, 0);
 	return true;
 }
 

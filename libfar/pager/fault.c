@@ -233,7 +233,8 @@ static int monitor_start(struct far_pager *p, unsigned i)
 	int r;
 
 	m->index = i;
-	r = fetcher_init(&m->server.fetch, p, pager_shard_monitor(p, i));
+	r = fetcher_init(&m->server.fetch, p, FAR_FAULT_DEPTH,
+			 pager_shard_monitor(p, i));
 	if (r < 0)
 		return r;
 	r = choose_wait(m);

@@ -12,28 +12,29 @@
 #define WRONG_TRIES 5 /* reads of a page whose checksum is wrong */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 
-int fetcher_init(struct far_fetcher *f, struct far_pager *p,
+int fetcher_init(struct far_fetcher *f, struct far_pager *p, unsigned depth,
 		 struct far_stat_shard *stats)
 {
-	size_t len = FAR_FAULT_DEPTH * FAR_PAGE_SIZE;
+	size_t len = depth * FAR_PAGE_SIZE;
 	void *bufs;
 	int r;
 
 	memset(f, 0, sizeof(*f));
 	f->pager = p;
 	f->stats = stats;
+	f->depth = depth;
 	r = far_near_map(len, &bufs);
 	if (r < 0)
 		return r;
 	f->bufs = bufs;
 	(void)far_backend_register_buf(p->be, bufs, len); /* a speed-up */
-	r = far_queue_open(p->be, FAR_FAULT_DEPTH, &f->q);
+	r = far_queue_open(p->be, depth, &f->q);
 	if (r < 0) {
 		far_near_unmap(bufs, len);
 		f->bufs = NULL;
 		return r;
 	}
-	for (unsigned i = 0; i < FAR_FAULT_DEPTH; i++) {
+	for (unsigned i = 0; i < depth; i++) {
 		f->faults[i].buf = f->bufs + i * FAR_PAGE_SIZE;
 		f->faults[i].next = f->idle;
 		f->idle = &f->faults[i];
@@ -43,7 +44,7 @@ int fetcher_init(struct far_fetcher *f, struct far_pager *p,
 
 void fetcher_fini(struct far_fetcher *f)
 {
-	size_t len = FAR_FAULT_DEPTH * FAR_PAGE_SIZE;
+	size_t len = f->depth * FAR_PAGE_SIZE;
 
 	if (!f->bufs)
 		return;
@@ -56,11 +57,6 @@ void fetcher_fini(struct far_fetcher *f)
 }
 
 /* --- installing --- */
-
-void pager_wake(struct far_pager *p, far_pgno_t pg)
-{
-	(void)far_uffd_wake(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE);
-}
 
 void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		far_word_t add, bool is_write)
@@ -142,7 +138,7 @@ static void expire(struct far_fetcher *f)
 {
 	uint64_t now = far_now_ns();
 
-	for (unsigned i = 0; i < FAR_FAULT_DEPTH; i++) {
+	for (unsigned i = 0; i < f->depth; i++) {
 		struct far_fault *x = &f->faults[i];
 
 		if (!x->sent_ns || x->is_abandoned ||
@@ -327,7 +323,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 		    (int64_t)p->cfg.batch + FAR_FAULT_DEPTH)
 			break;
 		while (!f->idle) {
-			if (f->nr_abandoned == FAR_FAULT_DEPTH)
+			if (f->nr_abandoned == f->depth)
 				return;
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
 			(void)fetcher_poll(f);

@@ -13,7 +13,7 @@
 #include "libfar/base/stats.h"
 #include "libfar/pager/page.h"
 
-#define FAR_FAULT_DEPTH 32 /* fetches in flight per fetcher */
+#define FAR_FAULT_DEPTH 32 /* fetches in flight per fetcher, at most */
 
 struct far_pager;
 
@@ -41,13 +41,15 @@ struct far_fetcher {
 	struct far_fault faults[FAR_FAULT_DEPTH];
 	struct far_fault *idle;	   /* list by ->next */
 	struct far_fault *waiting; /* to be retried, by ->next */
+	unsigned depth;		   /* how many of faults are in use */
 	unsigned nr_busy;
 	unsigned nr_abandoned; /* of these: nobody waits for them */
 	char *bufs;
 };
 
-/** fetcher_init() - buffers and a queue of the backend; 0 or -errno */
-int fetcher_init(struct far_fetcher *f, struct far_pager *p,
+/** fetcher_init() - buffers and a queue of the backend for @depth fetches at a
+ * time, at most FAR_FAULT_DEPTH; 0 or -errno */
+int fetcher_init(struct far_fetcher *f, struct far_pager *p, unsigned depth,
 		 struct far_stat_shard *stats);
 
 /** fetcher_fini() - keeps what a backend that hangs may still write to */
@@ -61,7 +63,7 @@ bool fetcher_wants(far_word_t w);
 
 /**
  * fetcher_fetch() - read a page that the caller has moved to FETCHING, its
- * frame charged; needs nr_busy < FAR_FAULT_DEPTH
+ * frame charged; needs nr_busy < depth
  * @is_ahead: nobody waits for it: if it cannot be read it stays REMOTE
  * @start_ns: when its fault was read
  */
@@ -73,7 +75,7 @@ int fetcher_poll(struct far_fetcher *f);
 
 /**
  * fetcher_ahead_one() - fetch @pg, which fetcher_wants() by its word @w, for
- * nobody; needs nr_busy < FAR_FAULT_DEPTH
+ * nobody; needs nr_busy < depth
  * Return: false if no frame is free.
  */
 bool fetcher_ahead_one(struct far_fetcher *f, far_pgno_t pg, far_word_t w);
@@ -93,7 +95,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
 void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		far_word_t add, bool is_write);
 
-/** pager_wake() - let the threads that wait for @pg look again */
+/** pager_wake() - let the threads that wait for @pg look again (inline.c) */
 void pager_wake(struct far_pager *p, far_pgno_t pg);
 
 #endif

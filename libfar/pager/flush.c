@@ -15,6 +15,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 	far_word_t w = far_page_load(&p->words[pg]), to;
 	char *addr = pager_addr(p, pg);
 	uint64_t slot;
+	bool stays;
 
 	do {
 		if (word_state(w) != FAR_PAGE_RESIDENT ||
@@ -23,7 +24,11 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 	} while (!far_page_cas(&p->words[pg], &w,
 			       word_with(w, FAR_PAGE_TAKING)));
 	slot = word_slot(w);
-	if (far_uffd_protect(p->space.fd, addr, FAR_PAGE_SIZE, true) < 0)
+	/* One that is prepared for system calls stays writable, and dirty. */
+	stays = word_pins(w) && space_is_inline(&p->space, addr);
+	if (stays)
+		far_page_copy(io->buf, addr);
+	else if (space_protect(&p->space, addr, FAR_PAGE_SIZE, true) < 0)
 		io->res = -EIO;
 	else
 		far_page_copy(io->buf, addr);
@@ -34,7 +39,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
 		if (slot != FAR_SLOT_NONE && io->res == 0)
 			to = (word_with_slot(to, slot) | FAR_WORD_IOBUSY) &
-			     ~FAR_WORD_DIRTY;
+			     ~(stays ? 0 : FAR_WORD_DIRTY);
 	} while (!far_page_cas(&p->words[pg], &w, to));
 	wake_parked(p, w, pg);
 	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
@@ -75,6 +80,7 @@ static void await_settled(struct far_pager *p, far_pgno_t pg)
 		    s != FAR_PAGE_RESCUING && s != FAR_PAGE_FETCHING &&
 		    !(w & FAR_WORD_IOBUSY))
 			return;
+		pager_serve_urgent(p); /* its owner may be asking us */
 		(void)nanosleep(&pause, NULL);
 	}
 }

@@ -112,6 +112,7 @@ static int forget_threads(struct far_pager *p)
 	p->prefetch_head = p->prefetch_tail = 0;
 	p->monitors = NULL; /* the parent's; a few pages stay behind */
 	p->ctl_fetch = NULL;
+	p->inline_servers = NULL; /* likewise */
 	p->guard.is_started = false;
 	p->stop_fd = -1;
 	p->stat_page = NULL; /* not inherited */
@@ -125,9 +126,18 @@ static int forget_threads(struct far_pager *p)
 /* No page is anywhere but in the child's own memory. */
 static void child_unarmed(struct far_pager *p)
 {
+	int r;
+
 	p->be = NULL; /* the parent's connection; opened again when needed */
 	far_slots_fini(&p->slots);
 	atomic_store(&p->state, FAR_PAGER_IDLE);
+	if (atomic_load(&p->space.program_fd) < 0)
+		return;
+	r = pager_start(p); /* inline chunks need it */
+	if (r == 0)
+		r = inline_forked(p);
+	if (r < 0)
+		die(p, r);
 }
 
 static void child_armed(struct far_pager *p)
@@ -140,6 +150,8 @@ static void child_armed(struct far_pager *p)
 
 	if (r == 0)
 		r = pager_start(p);
+	if (r == 0)
+		r = inline_forked(p);
 	if (r == 0)
 		r = pager_request(p, &req);
 	if (r < 0)

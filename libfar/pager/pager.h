@@ -27,6 +27,7 @@
 #include "libfar/base/stats.h"
 #include "libfar/pager/budget.h"
 #include "libfar/pager/fetch.h"
+#include "libfar/pager/inline.h"
 #include "libfar/pager/logger.h"
 #include "libfar/pager/page.h"
 #include "libfar/pager/placement.h"
@@ -69,8 +70,12 @@ enum far_request_kind {
 	FAR_REQ_REARM, /* in a forked child */
 	FAR_REQ_FLUSH, /* start, nr */
 	FAR_REQ_CLONE,
-	FAR_REQ_WAKE, /* start, nr: let waiters try again */
-	FAR_REQ_HEAL, /* start: was LOST, is ABSENT */
+	FAR_REQ_WAKE,	/* start, nr: let waiters try again */
+	FAR_REQ_HEAL,	/* start: was LOST, is ABSENT */
+	FAR_REQ_INLINE, /* arg: descriptor in the program's table */
+	FAR_REQ_KIND,	/* start, nr: whole chunks; arg: 1 inline, 0 monitors */
+	FAR_REQ_INSTALL, /* start: page; arg: its content, or 0 to lift its
+			  * protection; nr: protected */
 	FAR_REQ_STOP,
 };
 
@@ -126,7 +131,8 @@ struct far_pager {
 
 	struct far_monitor *monitors;
 	unsigned nr_monitors;
-	struct far_yield_guard guard; /* of their standing back */
+	struct far_inline_server *inline_servers; /* NULL: there are none */
+	struct far_yield_guard guard;		  /* of their standing back */
 	_Atomic int home_cpu; /* where the program and its monitor run, if that
 			       * is one core, else -1; the monitor writes */
 	struct far_evictor *evictor;
@@ -218,15 +224,21 @@ static inline struct far_stat_shard *pager_shard_app(struct far_pager *p)
 	return &p->shards[FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 1];
 }
 
-#define FAR_NR_SHARDS (FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2)
+static inline struct far_stat_shard *pager_shard_inline(struct far_pager *p,
+							unsigned i)
+{
+	return &p->shards[FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2 + i];
+}
+
+#define FAR_NR_SHARDS                                                          \
+	(FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2 + FAR_INLINE_SERVERS)
 
 /** wake_parked() - if @w says so, let the waiters of @pg look again; pager
  * threads only */
 static inline void wake_parked(struct far_pager *p, far_word_t w, far_pgno_t pg)
 {
 	if (w & FAR_WORD_PARKED)
-		(void)far_uffd_wake(p->space.fd, pager_addr(p, pg),
-				    FAR_PAGE_SIZE);
+		pager_wake(p, pg);
 }
 
 /* --- control.c: the far-ctl thread --- */
@@ -246,6 +258,9 @@ void pager_stop(struct far_pager *p);
 
 /** pager_request() - have far-ctl do @req and wait for it */
 int pager_request(struct far_pager *p, struct far_request *req);
+
+/** pager_serve_urgent() - do what faults wait for; far-ctl, while it waits */
+void pager_serve_urgent(struct far_pager *p);
 
 /** pager_kick() - have far-ctl look at its rings now */
 void pager_kick(struct far_pager *p);

@@ -84,14 +84,18 @@ static void fetch_next(struct far_server *v, const struct far_uffd_msg *msg,
 	struct far_fetcher *f = &v->fetch;
 	struct far_pager *p = f->pager;
 	far_pgno_t next = pg + 1;
-	far_word_t w = next < p->max_pages ? far_page_load(&p->words[next]) : 0;
+	/* A thread of the program has no means for pages of the other kind. */
+	bool is_same = next < p->max_pages &&
+		       space_is_inline(&p->space, pager_addr(p, next)) ==
+			       space_is_inline(&p->space, pager_addr(p, pg));
+	far_word_t w = is_same ? far_page_load(&p->words[next]) : 0;
 
 	if (!predict_next(&v->predict, msg->tid, pg,
 			  (unsigned)(msg->addr & FAR_PAGE_MASK),
 			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
 		return;
 	/* It takes no frame or buffer that a fault may need. */
-	if (f->nr_busy < FAR_FAULT_DEPTH / 2 && !atomic_load(&p->is_forking) &&
+	if (f->nr_busy < f->depth / 2 && !atomic_load(&p->is_forking) &&
 	    far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
 		(void)fetcher_ahead_one(f, next, w); /* or without it */
 }
@@ -171,8 +175,7 @@ static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
 	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_write_protect);
-	(void)far_uffd_protect(p->space.fd, pager_addr(p, pg), FAR_PAGE_SIZE,
-			       false);
+	(void)space_protect(&p->space, pager_addr(p, pg), FAR_PAGE_SIZE, false);
 	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF);
 	fetcher_note(&v->fetch, start_ns);
 	return true;
@@ -189,7 +192,7 @@ static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
 	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_raced);
-	r = far_uffd_copy(p->space.fd, pager_addr(p, pg), p->space.zero, false);
+	r = space_install(&p->space, pager_addr(p, pg), p->space.zero, false);
 	if (r == 0)
 		FAR_COUNT(v->fetch.stats, gone_pages);
 	disown(p, pg, r == 0 ? FAR_WORD_DIRTY : 0);

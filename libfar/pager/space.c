@@ -14,6 +14,7 @@
 #include "libfar/base/arena.h"
 #include "libfar/base/options.h"
 #include "libfar/pager/page.h"
+#include "libfar/pager/pager.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -54,22 +55,32 @@ static void unmap_guarded(char *addr, size_t len)
 		(void)munmap(addr - FAR_PAGE_SIZE, len + 2 * FAR_PAGE_SIZE);
 }
 
+static size_t inline_map_len(size_t len)
+{
+	return ((len / FAR_INLINE_CHUNK + 1) / 64 + 1) * sizeof(uint64_t);
+}
+
 int space_reserve(struct far_space *s, size_t len)
 {
-	void *zero;
+	void *zero, *map = NULL;
 	int r;
 
 	memset(s, 0, sizeof(*s));
-	s->fd = s->pagemap_fd = s->lost_fd = -1;
+	s->fd = s->inline_fd = s->pagemap_fd = s->lost_fd = -1;
+	s->program_fd = -1;
 	r = far_near_map(FAR_PAGE_SIZE, &zero);
 	if (r < 0)
 		return r;
 	s->zero = zero;
-	r = map_guarded(len, &s->base);
+	r = far_near_map(inline_map_len(len), &map);
+	if (r == 0)
+		r = map_guarded(len, &s->base);
 	if (r < 0) {
+		far_near_unmap(map, inline_map_len(len));
 		far_near_unmap(zero, FAR_PAGE_SIZE);
 		return r;
 	}
+	s->inline_map = map;
 	s->len = len;
 	/* Advice: refusal costs speed or a name, not correctness. */
 	(void)madvise(s->base, len, MADV_NOHUGEPAGE);
@@ -135,6 +146,29 @@ int space_open(struct far_space *s, unsigned takeout, bool user_only_ok)
 	return open_doorbell(s);
 }
 
+static int to_kind(struct far_space *s, char *addr, size_t len, bool is_inline)
+{
+	int r = far_uffd_unregister(is_inline ? s->fd : s->inline_fd, addr,
+				    len);
+
+	return r < 0 ? r
+		     : far_uffd_register(is_inline ? s->inline_fd : s->fd, addr,
+					 len, true);
+}
+
+static int register_inline(struct far_space *s)
+{
+	int r = 0;
+
+	if (s->inline_fd < 0)
+		return 0;
+	for (size_t at = -(uintptr_t)s->base % FAR_INLINE_CHUNK;
+	     r == 0 && at < s->len; at += FAR_INLINE_CHUNK)
+		if (space_is_inline(s, s->base + at))
+			r = to_kind(s, s->base + at, FAR_INLINE_CHUNK, true);
+	return r;
+}
+
 int space_register(struct far_space *s)
 {
 	size_t stage_len = (size_t)s->nr_stage << FAR_PAGE_SHIFT;
@@ -150,7 +184,69 @@ int space_register(struct far_space *s)
 	}
 	r = far_uffd_register(s->fd, s->base, s->len, true);
 	if (r == 0)
+		r = register_inline(s);
+	if (r == 0)
 		s->is_registered = true;
+	return r;
+}
+
+int space_open_inline(struct far_space *s, int program_fd)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int fd, r;
+
+	if (pidfd < 0)
+		return -errno;
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, program_fd, 0);
+	r = fd < 0 ? -errno : 0;
+	(void)close(pidfd);
+	if (r < 0)
+		return r;
+	s->inline_fd = fd;
+	atomic_store(&s->program_fd, program_fd);
+	return 0;
+}
+
+int space_set_inline(struct far_space *s, char *addr, size_t len, bool on)
+{
+	size_t first = (uintptr_t)addr / FAR_INLINE_CHUNK -
+		       (uintptr_t)s->base / FAR_INLINE_CHUNK;
+	int r = s->is_registered ? to_kind(s, addr, len, on) : 0;
+
+	for (size_t i = first; r == 0 && i < first + len / FAR_INLINE_CHUNK;
+	     i++) {
+		uint64_t bit = UINT64_C(1) << (i % 64);
+
+		if (on)
+			atomic_fetch_or(&s->inline_map[i / 64], bit);
+		else
+			atomic_fetch_and(&s->inline_map[i / 64], ~bit);
+	}
+	return r;
+}
+
+/* The program's threads have a descriptor table of their own. */
+static int fd_of(const struct far_space *s, const char *addr)
+{
+	if (!space_is_inline(s, addr))
+		return s->fd;
+	return pager_is_own_thread() ? s->inline_fd
+				     : atomic_load(&s->program_fd);
+}
+
+/* Closed by the program, and perhaps something else by now. */
+static bool is_lost_fd(const struct far_space *s, const char *addr, int r)
+{
+	return (r == -EBADF || r == -ENOTTY || r == -EINVAL) &&
+	       space_is_inline(s, addr) && !pager_is_own_thread();
+}
+
+int space_protect(struct far_space *s, char *addr, size_t len, bool on)
+{
+	int r = far_uffd_protect(fd_of(s, addr), addr, len, on);
+
+	if (is_lost_fd(s, addr, r))
+		r = s->ask(s->ask_ctx, addr, NULL, on);
 	return r;
 }
 
@@ -165,6 +261,7 @@ void space_close(struct far_space *s)
 {
 	close_doorbell(s);
 	close_fd(&s->fd);
+	close_fd(&s->inline_fd);
 	close_fd(&s->pagemap_fd);
 	close_fd(&s->lost_fd);
 }
@@ -176,6 +273,10 @@ void space_release(struct far_space *s)
 	unmap_guarded(s->stage, (size_t)s->nr_stage << FAR_PAGE_SHIFT);
 	if (s->zero)
 		far_near_unmap((void *)(uintptr_t)s->zero, FAR_PAGE_SIZE);
+	if (s->inline_map)
+		far_near_unmap((void *)(uintptr_t)s->inline_map,
+			       inline_map_len(s->len));
+	s->inline_map = NULL;
 	s->base = s->stage = NULL;
 	s->zero = NULL;
 	s->is_registered = false;
@@ -184,7 +285,7 @@ void space_release(struct far_space *s)
 
 void space_forget_fds(struct far_space *s)
 {
-	s->fd = s->pagemap_fd = s->lost_fd = -1;
+	s->fd = s->inline_fd = s->pagemap_fd = s->lost_fd = -1;
 	s->is_registered = false;
 	/* not inherited: MADV_DONTFORK */
 	s->stage = NULL;
@@ -198,17 +299,19 @@ int space_install(struct far_space *s, char *addr, const void *src,
 	int r = 0;
 
 	for (unsigned i = 0; i < MAX_EAGAIN; i++) {
-		r = far_uffd_copy(s->fd, addr, src, protect);
+		r = far_uffd_copy(fd_of(s, addr), addr, src, protect);
 		if (r != -EAGAIN)
 			break;
 		(void)sched_yield();
 	}
+	if (is_lost_fd(s, addr, r))
+		r = s->ask(s->ask_ctx, addr, src, protect);
 	return r;
 }
 
 int space_poison(struct far_space *s, char *addr)
 {
-	int r = s->has_poison ? far_uffd_poison(s->fd, addr) : -ENOSYS;
+	int r = s->has_poison ? far_uffd_poison(fd_of(s, addr), addr) : -ENOSYS;
 	void *p;
 
 	if (r != -ENOSYS)
@@ -218,7 +321,7 @@ int space_poison(struct far_space *s, char *addr)
 		 MAP_SHARED | MAP_FIXED, s->lost_fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
-	(void)far_uffd_wake(s->fd, addr, FAR_PAGE_SIZE);
+	(void)far_uffd_wake(fd_of(s, addr), addr, FAR_PAGE_SIZE);
 	return 0;
 }
 
@@ -236,7 +339,7 @@ int space_heal(struct far_space *s, char *addr)
 		return -errno;
 	(void)madvise(addr, FAR_PAGE_SIZE, MADV_NOHUGEPAGE);
 	(void)madvise(addr, FAR_PAGE_SIZE, MADV_DONTFORK);
-	return far_uffd_register(s->fd, addr, FAR_PAGE_SIZE, true);
+	return far_uffd_register(fd_of(s, addr), addr, FAR_PAGE_SIZE, true);
 }
 
 static int read_pagemap(struct far_space *s, const char *addr, unsigned nr,
@@ -274,13 +377,16 @@ int space_present(struct far_space *s, const char *addr, unsigned nr,
 
 /* --- taking out by copy and drop --- */
 
-/* Length of the run of neighbours that begins at @i. */
-static unsigned run_at(const struct far_take *t, unsigned i, unsigned nr)
+/* Length of the run of neighbours of one kind that begins at @i. */
+static unsigned run_at(const struct far_space *s, const struct far_take *t,
+		       unsigned i, unsigned nr)
 {
 	unsigned n = 1;
 
 	while (i + n < nr &&
-	       t[i + n].addr == t[i].addr + (size_t)n * FAR_PAGE_SIZE)
+	       t[i + n].addr == t[i].addr + (size_t)n * FAR_PAGE_SIZE &&
+	       space_is_inline(s, t[i + n].addr) ==
+		       space_is_inline(s, t[i].addr))
 		n++;
 	return n;
 }
@@ -334,8 +440,7 @@ static void drop_pages(const struct far_take *t, unsigned nr)
 static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
 {
 	unsigned char present[MAX_VECTOR];
-	int r = far_uffd_protect(s->fd, t[0].addr, (size_t)n * FAR_PAGE_SIZE,
-				 true);
+	int r = space_protect(s, t[0].addr, (size_t)n * FAR_PAGE_SIZE, true);
 
 	if (r == 0)
 		r = space_present(s, t[0].addr, n, present);
@@ -348,7 +453,7 @@ static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
 static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
 {
 	for (unsigned i = 0; i < nr;) {
-		unsigned n = run_at(t, i, nr);
+		unsigned n = run_at(s, t, i, nr);
 
 		n = n < MAX_VECTOR ? n : MAX_VECTOR;
 		copy_run(s, &t[i], n);
@@ -390,7 +495,7 @@ static void take_busy(struct far_space *s, struct far_take *t)
 		return;
 	}
 	t->was_opened = true;
-	t->res = far_uffd_protect(s->fd, t->addr, FAR_PAGE_SIZE, false);
+	t->res = space_protect(s, t->addr, FAR_PAGE_SIZE, false);
 	if (t->res < 0)
 		return;
 	if (madvise(t->addr, FAR_PAGE_SIZE, MADV_POPULATE_WRITE) < 0)
@@ -459,7 +564,9 @@ static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr,
 			size_t gap =
 				(size_t)(b->addr - a->addr) >> FAR_PAGE_SHIFT;
 
-			if (gap > max_gap + 1 || b->stage - a->stage != gap)
+			if (gap > max_gap + 1 || b->stage - a->stage != gap ||
+			    space_is_inline(s, a->addr) !=
+				    space_is_inline(s, b->addr))
 				break;
 		}
 		move_run(s, &t[i], n,
@@ -490,7 +597,8 @@ int space_untake(struct far_space *s, char *addr, unsigned stage)
 	int r = -ENOSYS;
 
 	if (s->use_move)
-		r = far_uffd_move(s->fd, addr, src, FAR_PAGE_SIZE, &moved);
+		r = far_uffd_move(fd_of(s, addr), addr, src, FAR_PAGE_SIZE,
+				  &moved);
 	if (r < 0)
 		r = space_install(s, addr, src, false);
 	return r;

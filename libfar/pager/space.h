@@ -13,10 +13,20 @@
 #ifndef LIBFAR_PAGER_SPACE_H
 #define LIBFAR_PAGER_SPACE_H
 
+#include <stdatomic.h>
+
 #include "libfar/base/compiler.h"
 #include "libfar/uffd/uffd.h"
 
 #define FAR_STAGE_MAX 65536u /* staging pages in all, 16 bits of a word */
+
+/* Parts of the range whose faults are served in the thread that faults: whole
+ * chunks, which have a userfaultfd of their own kind. */
+#define FAR_INLINE_CHUNK ((size_t)2 << 20)
+
+/** far_space_ask_fn - do it on a pager thread: the program has closed ours */
+typedef int (*far_space_ask_fn)(void *ctx, char *addr, const void *src,
+				bool protect);
 
 struct far_space {
 	char *base; /* the program's range */
@@ -25,7 +35,12 @@ struct far_space {
 	unsigned nr_stage;
 	const char *zero;	 /* one page of zeros */
 	volatile char *doorbell; /* touching it wakes a monitor, once */
-	int fd; /* userfaultfd, in far-ctl's descriptor table */
+	int fd;	       /* userfaultfd, in far-ctl's descriptor table */
+	int inline_fd; /* the same for inline chunks; -1: there are none */
+	_Atomic int program_fd;	      /* inline_fd in the program's table */
+	_Atomic uint64_t *inline_map; /* one bit a chunk */
+	far_space_ask_fn ask; /* install (@src) or unprotect (NULL) a page */
+	void *ask_ctx;
 	int pagemap_fd;
 	int lost_fd; /* empty memfd: what lost pages are mapped to where
 		      * the kernel cannot poison */
@@ -53,6 +68,34 @@ int space_register(struct far_space *s);
 
 /** space_release() - unmap all, then close the descriptors */
 void space_release(struct far_space *s);
+
+/** space_is_inline() - is @addr, in the range, in an inline chunk? */
+static inline bool space_is_inline(const struct far_space *s, const char *addr)
+{
+	uintptr_t first = (uintptr_t)s->base / FAR_INLINE_CHUNK;
+	size_t i = (uintptr_t)addr / FAR_INLINE_CHUNK - first;
+
+	return atomic_load_explicit(&s->inline_map[i / 64],
+				    memory_order_relaxed) >>
+		       (i % 64) &
+	       1;
+}
+
+/**
+ * space_open_inline() - take over @program_fd, a far_uffd_open_signal() in the
+ * program's descriptor table, which stays there; far-ctl
+ */
+int space_open_inline(struct far_space *s, int program_fd);
+
+/**
+ * space_set_inline() - make the chunks of [@addr, @addr + @len) inline ones, or
+ * such as monitors serve; no page of them is there; far-ctl
+ */
+int space_set_inline(struct far_space *s, char *addr, size_t len, bool on);
+
+/** space_protect() - write-protect pages of one kind, or lift that; any thread
+ * may lift it from one page */
+int space_protect(struct far_space *s, char *addr, size_t len, bool on);
 
 /** space_close() - close the descriptors; nothing may be registered */
 void space_close(struct far_space *s);

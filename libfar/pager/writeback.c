@@ -319,7 +319,7 @@ static bool put_back(struct far_evict_wb *wb, struct wb_entry *e, far_word_t w)
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
 	if (r < 0)
 		pager_lost(p, e->pg, r);
-	(void)far_uffd_wake(p->space.fd, pager_addr(p, e->pg), FAR_PAGE_SIZE);
+	pager_wake(p, e->pg);
 	return r == 0;
 }
 

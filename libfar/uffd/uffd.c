@@ -133,9 +133,10 @@ static unsigned features_of(uint64_t kernel)
 	return f;
 }
 
-int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
+static int open_with(bool user_only_ok, uint64_t must,
+		     struct far_uffd_info *ret_info)
 {
-	const uint64_t known = UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+	const uint64_t known = must | UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 			       UFFD_FEATURE_POISON | UFFD_FEATURE_MOVE |
 			       UFFD_FEATURE_THREAD_ID |
 			       UFFD_FEATURE_EXACT_ADDRESS;
@@ -151,7 +152,8 @@ int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
 	if (r < 0)
 		return r;
 	ret_info->features = features_of(ret_info->kernel_features);
-	if (!(ret_info->features & FAR_UFFD_WP))
+	if (!(ret_info->features & FAR_UFFD_WP) ||
+	    (ret_info->kernel_features & must) != must)
 		return -ENOTSUP;
 	fd = new_by(ret_info->way);
 	if (fd < 0)
@@ -162,6 +164,16 @@ int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
 		return r;
 	}
 	return fd;
+}
+
+int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info)
+{
+	return open_with(user_only_ok, 0, ret_info);
+}
+
+int far_uffd_open_signal(struct far_uffd_info *ret_info)
+{
+	return open_with(true, UFFD_FEATURE_SIGBUS, ret_info);
 }
 
 void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len)
@@ -191,6 +203,13 @@ int far_uffd_register(int fd, void *addr, size_t len, bool wp)
 	};
 
 	return sys_ioctl(fd, UFFDIO_REGISTER, &reg);
+}
+
+int far_uffd_unregister(int fd, void *addr, size_t len)
+{
+	struct uffdio_range range = {.start = (uintptr_t)addr, .len = len};
+
+	return sys_ioctl(fd, UFFDIO_UNREGISTER, &range);
 }
 
 int far_uffd_set_blocking(int fd, bool on)

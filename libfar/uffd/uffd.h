@@ -44,11 +44,22 @@ struct far_uffd_info {
  */
 int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info);
 
+/**
+ * far_uffd_open_signal() - one that raises SIGBUS in the thread that faults,
+ * by the first way that works; there is nothing to read from it
+ * Return: as far_uffd_open(); -ENOTSUP too where the kernel has no such mode.
+ */
+int far_uffd_open_signal(struct far_uffd_info *ret_info);
+
 /** far_uffd_explain() - "what: why; fix: how" of a failed open, into @buf */
 void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len);
 
 /** far_uffd_register() - missing faults, and write-protect faults if @wp */
 int far_uffd_register(int fd, void *addr, size_t len, bool wp);
+
+/** far_uffd_unregister() - intercept nothing there; pages that are not there
+ * read as zeros from then on */
+int far_uffd_unregister(int fd, void *addr, size_t len);
 
 enum far_uffd_fault_kind { FAR_UFFD_FAULT_MISSING, FAR_UFFD_FAULT_WP };
 

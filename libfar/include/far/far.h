@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <far/log.h>
 #include <far/stats.h>
@@ -72,6 +73,74 @@ FAR_EXPORT void far_close(struct far_pager *pager);
  */
 FAR_EXPORT FAR_MUST_CHECK int far_map(struct far_pager *pager, size_t len,
 				      size_t align, void **ret_addr);
+
+/**
+ * far_map_inline() - far_map() of memory whose faults the faulting thread serves
+ * itself, in a SIGBUS handler of libfar: faster than far_map(), and less of the
+ * machine.  The program promises, for this memory:
+ *  - system calls get it between far_prepare() and far_release() only, or through
+ *    far_read() and its kin; on a page that is not there they fail with EFAULT;
+ *  - no thread that touches it blocks SIGBUS, or has its stack in it;
+ *  - who installs a handler of SIGBUS later calls far_sigbus() in it first.
+ * Whole chunks of 2 MiB are mapped, and given back by far_unmap().
+ *
+ * With fault=auto (the default) it is served like far_map() where the backend
+ * may not be called from a signal handler; with fault=monitor always.
+ *
+ * Return: as far_map(); -ENOTSUP fault=inline with such a backend, or a kernel
+ * before 4.14 (logged); -EMFILE more than 16 pagers do so.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_map_inline(struct far_pager *pager,
+					     size_t len, size_t align,
+					     void **ret_addr);
+
+/**
+ * far_inline_stack() - have the handler run on a stack of its own in this
+ * thread: for threads whose own is small (it takes up to 16 KiB) or in far
+ * memory.  A stack that the thread has set itself is kept.
+ * Return: 0; -ENOMEM.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_inline_stack(void);
+
+/**
+ * far_sigbus() - for a program with a SIGBUS handler of its own: was this a
+ * fault of far memory, and is it served?
+ * Context: in that handler, with its three arguments.  Signal-safe.
+ * Return: 1 the handler returns at once; 0 it is another SIGBUS.
+ */
+FAR_EXPORT int far_sigbus(int sig, void *info, void *context);
+
+/**
+ * far_prepare() - make [@addr, @addr + @len) ready for system calls: fetched,
+ * kept resident and, if @is_write, writable, until far_release()
+ * Needed for far_map_inline() memory; right for any.
+ * Return: 0; -EINVAL not far memory; -EDQUOT what is prepared and pinned would
+ * exceed half the limit: use smaller pieces.
+ */
+FAR_EXPORT FAR_MUST_CHECK int far_prepare(struct far_pager *pager, void *addr,
+					  size_t len, int is_write);
+FAR_EXPORT void far_release(struct far_pager *pager, void *addr, size_t len);
+
+/**
+ * far_read(), far_write(), far_pread(), far_pwrite(), far_recv(), far_send() -
+ * the system calls of these names on a buffer that may be far memory
+ * Large buffers are dealt with in part, as these calls may.
+ * Return: bytes, as they do; -errno.
+ */
+FAR_EXPORT FAR_MUST_CHECK ssize_t far_read(struct far_pager *pager, int fd,
+					   void *buf, size_t len);
+FAR_EXPORT FAR_MUST_CHECK ssize_t far_write(struct far_pager *pager, int fd,
+					    const void *buf, size_t len);
+FAR_EXPORT FAR_MUST_CHECK ssize_t far_pread(struct far_pager *pager, int fd,
+					    void *buf, size_t len, off_t off);
+FAR_EXPORT FAR_MUST_CHECK ssize_t far_pwrite(struct far_pager *pager, int fd,
+					     const void *buf, size_t len,
+					     off_t off);
+FAR_EXPORT FAR_MUST_CHECK ssize_t far_recv(struct far_pager *pager, int fd,
+					   void *buf, size_t len, int flags);
+FAR_EXPORT FAR_MUST_CHECK ssize_t far_send(struct far_pager *pager, int fd,
+					   const void *buf, size_t len,
+					   int flags);
 
 /**
  * far_unmap() - give back [@addr, @addr + @len), whole or part of mappings
