@@ -223,6 +223,8 @@ static void check_statistics(struct stress *s)
 	if (st.gone_pages)
 		stress_fail(s, "%llu pages were gone",
 			    (unsigned long long)st.gone_pages);
+	if (!st.faults_inline || st.faults_inline == st.faults_missing)
+		stress_fail(s, "only one way of serving faults was used");
 	if (!st.evicted_pages || !st.faults_remote)
 		stress_fail(s, "nothing was evicted: the load is too small");
 	(void)printf("%llu steps, %llu forks, %llu pages evicted, %llu "

@@ -201,8 +201,10 @@ static void op_flush(struct worker *w, struct chunk *c)
 static void chunk_map(struct worker *w, struct chunk *c)
 {
 	void *mem;
-	int r = far_map(w->s->pager, (size_t)CHUNK_PAGES * FAR_PAGE_SIZE, 0,
-			&mem);
+	size_t len = (size_t)CHUNK_PAGES * FAR_PAGE_SIZE;
+	int r = stress_random(&w->rng, 2)
+			? far_map(w->s->pager, len, 0, &mem)
+			: far_map_inline(w->s->pager, len, 0, &mem);
 
 	if (r < 0) {
 		stress_fail(w->s, "map: %s", strerror(-r));
