@@ -53,6 +53,11 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 		(void)far_uffd_copy(p->space.fd, page, p->space.zero, false);
 		return;
 	}
+	if (space_is_inline(&p->space, page)) {
+		/* From before the chunk became an inline one: once more. */
+		(void)far_uffd_wake(p->space.fd, page, FAR_PAGE_SIZE);
+		return;
+	}
 	if (msg->kind == FAR_UFFD_FAULT_MISSING)
 		FAR_COUNT(m->server.fetch.stats, faults_missing);
 	if (!far_ranges_contains(&p->ranges, pg, 1)) {

@@ -70,6 +70,10 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		r = space_install(&p->space, pager_addr(p, pg), src, is_clean);
 		if (r == -EEXIST)
 			r = 0;
+		/* A message read late, for memory that is unmapped, and may be
+		 * changing its kind: nobody waits for it. */
+		if (r == -ENOENT && src == p->space.zero)
+			r = -ECANCELED;
 	}
 	w = far_page_load(&p->words[pg]);
 	do {

@@ -156,16 +156,29 @@ static int to_kind(struct far_space *s, char *addr, size_t len, bool is_inline)
 					 len, true);
 }
 
-static int register_inline(struct far_space *s)
+/* All of the range, each run of chunks of one kind with its own descriptor. */
+static int register_range(struct far_space *s)
 {
+	size_t at = 0, end;
 	int r = 0;
 
-	if (s->inline_fd < 0)
-		return 0;
-	for (size_t at = -(uintptr_t)s->base % FAR_INLINE_CHUNK;
-	     r == 0 && at < s->len; at += FAR_INLINE_CHUNK)
-		if (space_is_inline(s, s->base + at))
-			r = to_kind(s, s->base + at, FAR_INLINE_CHUNK, true);
+	if (s->inline_fd < 0) /* the usual case, and the range is large */
+		return far_uffd_register(s->fd, s->base, s->len, true);
+	for (; r == 0 && at < s->len; at = end) {
+		bool is_inline = space_is_inline(s, s->base + at);
+
+		end = at;
+		do {
+			uintptr_t next = (uintptr_t)s->base + end + 1;
+
+			next = far_round_up(next, FAR_INLINE_CHUNK);
+			end = next - (uintptr_t)s->base;
+		} while (end < s->len &&
+			 space_is_inline(s, s->base + end) == is_inline);
+		end = end < s->len ? end : s->len;
+		r = far_uffd_register(is_inline ? s->inline_fd : s->fd,
+				      s->base + at, end - at, true);
+	}
 	return r;
 }
 
@@ -182,9 +195,7 @@ int space_register(struct far_space *s)
 		if (r < 0)
 			return r;
 	}
-	r = far_uffd_register(s->fd, s->base, s->len, true);
-	if (r == 0)
-		r = register_inline(s);
+	r = register_range(s);
 	if (r == 0)
 		s->is_registered = true;
 	return r;

@@ -32,6 +32,15 @@
 #define HAS_TSAN 0
 #endif
 
+/* Pager threads have a descriptor table of their own: the same numbers there
+ * are other descriptors, which ThreadSanitizer does not know. */
+FAR_EXPORT const char *__tsan_default_suppressions(void);
+
+const char *__tsan_default_suppressions(void)
+{
+	return "race:far_uffd_open_signal\n";
+}
+
 struct options {
 	unsigned seconds, threads, mib;
 	uint64_t seed;
