@@ -174,6 +174,7 @@ static const struct {
 	{"uffd-write-protect", check_uffd_protect},
 	{"uffd-move", check_uffd_move},
 	{"uffd-poison", check_uffd_poison},
+	{"uffd-sigbus", check_uffd_sigbus},
 	{"io_uring", check_uring},
 	{"memlock", check_memlock},
 	{"scheduling", check_scheduling},

@@ -37,6 +37,7 @@ void check_uffd_faults(const char *spec, struct check_result *r);
 void check_uffd_protect(const char *spec, struct check_result *r);
 void check_uffd_move(const char *spec, struct check_result *r);
 void check_uffd_poison(const char *spec, struct check_result *r);
+void check_uffd_sigbus(const char *spec, struct check_result *r);
 void check_uring(const char *spec, struct check_result *r);
 void check_memlock(const char *spec, struct check_result *r);
 void check_scheduling(const char *spec, struct check_result *r);

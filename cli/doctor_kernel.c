@@ -208,6 +208,28 @@ void check_uffd_poison(const char *spec, struct check_result *r)
 		      "install Linux 6.6 or newer", r);
 }
 
+void check_uffd_sigbus(const char *spec, struct check_result *r)
+{
+	struct far_uffd_info info;
+	int fd = far_uffd_open_signal(&info);
+
+	(void)spec;
+	if (fd >= 0) {
+		(void)close(fd);
+		check_set(r, CHECK_OK, NULL,
+			  "memory of far_map_inline() is served in the thread "
+			  "that faults");
+	} else if (info.way == FAR_UFFD_NONE) {
+		check_set(r, CHECK_NONE, NULL,
+			  "cannot be asked: userfaultfd cannot be opened");
+	} else {
+		check_set(r, CHECK_WARN, "install Linux 5.10 or newer",
+			  "missing: memory of far_map_inline() is served by "
+			  "monitor threads: %s",
+			  strerror(-fd));
+	}
+}
+
 void check_uring(const char *spec, struct check_result *r)
 {
 	struct io_uring_params p;

@@ -320,7 +320,8 @@ static int choose_inline(struct far_pager *p, bool *ret_inline)
 	if (r == -ENOTSUP)
 		far_log(&p->log, FAR_LOG_ERR,
 			"fault=inline: '%s' may not be called from a signal "
-			"handler; fix: fault=auto, or far=mem: or lz4:",
+			"handler, or the kernel has none for faults; fix: "
+			"fault=auto, or far=mem: or lz4:, and Linux 5.10",
 			p->cfg.far);
 	return r;
 }

@@ -294,6 +294,8 @@ static int open_fd(struct far_pager *p)
 	char why[512];
 	int fd = far_uffd_open_signal(&info), high;
 
+	if (fd == -ENOTSUP) /* who needs it says so */
+		return fd;
 	if (fd < 0) {
 		far_uffd_explain(&info, why, sizeof(why));
 		far_log(&p->log, FAR_LOG_ERR, "%s", why);

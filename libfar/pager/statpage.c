@@ -56,7 +56,6 @@ void stat_page_open(struct far_pager *p)
 	read_command(sp->command, sizeof(sp->command));
 	(void)snprintf(sp->far_spec, sizeof(sp->far_spec), "%.255s",
 		       p->cfg.far);
-	(void)snprintf(sp->fault_mode, sizeof(sp->fault_mode), "monitor");
 	sp->magic = FAR_STAT_PAGE_MAGIC;
 	p->stat_page = sp;
 out:
@@ -85,6 +84,8 @@ void stat_page_write(struct far_pager *p)
 	sp->stats = st;
 	sp->updated_ns = far_now_ns();
 	(void)snprintf(sp->state, sizeof(sp->state), "%s", state);
+	(void)snprintf(sp->fault_mode, sizeof(sp->fault_mode), "%s",
+		       p->inline_servers ? "monitor+inline" : "monitor");
 	(void)snprintf(sp->takeout_mode, sizeof(sp->takeout_mode), "%s",
 		       p->space.use_move ? "move" : "dontneed");
 	atomic_fetch_add(&sp->seq, 1);

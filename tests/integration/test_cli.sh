@@ -404,8 +404,8 @@ doctor() {
 	expect_rc $worst
 	nr=$(grep -c '^\(ok\|warn\|fail\|--\) ' "$T/out")
 	for name in kernel uffd-device uffd-syscall uffd-faults uffd-move \
-		uffd-poison uffd-write-protect io_uring memlock scheduling overcommit \
-		huge-pages memory swap runtime preload backend; do
+		uffd-poison uffd-sigbus uffd-write-protect io_uring memlock scheduling \
+		overcommit huge-pages memory swap runtime preload backend; do
 		expect_out " $name "
 	done
 	begin "doctor's JSON is the same"
