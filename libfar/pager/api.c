@@ -313,7 +313,11 @@ static int choose_inline(struct far_pager *p, bool *ret_inline)
 	*ret_inline = false;
 	if (p->cfg.fault == FAR_FAULT_MONITOR)
 		return 0;
-	r = inline_open(p);
+	r = atomic_load(&p->state) == FAR_PAGER_IDLE	 ? pager_start(p)
+	    : atomic_load(&p->state) == FAR_PAGER_FAILED ? p->start_error
+							 : 0;
+	if (r == 0)
+		r = inline_open(p);
 	*ret_inline = r == 0;
 	if (p->cfg.fault == FAR_FAULT_AUTO && r == -ENOTSUP)
 		return 0;
@@ -349,7 +353,11 @@ static int map_pages(struct far_pager *p, far_pgno_t nr, far_pgno_t align,
 	if (!is_inline)
 		return 0;
 	req.start = *ret_start;
-	return pager_request(p, &req);
+	r = pager_request(p, &req);
+	if (r < 0 && far_ranges_free(&p->ranges, *ret_start, nr) == 0 &&
+	    !was_armed)
+		far_budget_put(&p->budget, (int64_t)nr);
+	return r;
 }
 
 static int map(struct far_pager *p, size_t len, size_t align, bool may_inline,
@@ -434,6 +442,27 @@ static int ask(struct far_pager *p, enum far_request_kind kind, far_pgno_t pg,
 	return pager_request(p, &req);
 }
 
+/* Inline memory is mapped, and so unmapped, by the chunk. */
+static int whole_chunks(struct far_pager *p, far_pgno_t start, far_pgno_t *nr)
+{
+	const far_pgno_t chunk = FAR_INLINE_CHUNK >> FAR_PAGE_SHIFT;
+	bool is_inline = space_is_inline(&p->space, pager_addr(p, start));
+	far_pgno_t last = start + *nr - 1;
+
+	for (far_pgno_t pg = start; pg < last; pg += chunk)
+		if (space_is_inline(&p->space, pager_addr(p, pg)) != is_inline)
+			return -EINVAL;
+	if (space_is_inline(&p->space, pager_addr(p, last)) != is_inline)
+		return -EINVAL;
+	if (!is_inline)
+		return 0;
+	*nr = (far_pgno_t)far_round_up(*nr, chunk);
+	return (uintptr_t)pager_addr(p, start) % FAR_INLINE_CHUNK ||
+			       !far_ranges_contains(&p->ranges, start, *nr)
+		       ? -EINVAL
+		       : 0;
+}
+
 int far_unmap(struct far_pager *pager, void *addr, size_t len)
 {
 	far_pgno_t start, nr;
@@ -441,13 +470,9 @@ int far_unmap(struct far_pager *pager, void *addr, size_t len)
 
 	if (r < 0)
 		return r;
-	if (space_is_inline(&pager->space, addr)) {
-		/* they were mapped by the chunk */
-		nr = (far_pgno_t)far_round_up(nr, FAR_INLINE_CHUNK >>
-							  FAR_PAGE_SHIFT);
-		if ((uintptr_t)addr % FAR_INLINE_CHUNK)
-			return -EINVAL;
-	}
+	r = whole_chunks(pager, start, &nr);
+	if (r < 0)
+		return r;
 	pager_discard(pager, start, nr);
 	if (atomic_load(&pager->has_patterns))
 		set_pattern(pager, start, nr, 0);

@@ -42,6 +42,8 @@ int far_prepare(struct far_pager *pager, void *addr, size_t len, int is_write)
 
 	if (!len)
 		return 0;
+	if (len > SIZE_MAX - 2 * FAR_PAGE_SIZE)
+		return -EINVAL;
 	r = far_advise(pager, page, span, FAR_ADV_PIN);
 	if (r < 0 || !is_write)
 		return r;
@@ -99,10 +101,25 @@ static bool fills(enum call c)
 	return c == READ || c == PREAD || c == RECV;
 }
 
+/* May it end early without anything being lost? Not a message, or who waits for
+ * all of it. */
+static bool may_be_short(const struct args *a)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	if (a->call != RECV && a->call != SEND)
+		return true;
+	return !(a->flags & MSG_WAITALL) &&
+	       getsockopt(a->fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_STREAM;
+}
+
 static ssize_t checked(struct far_pager *p, const struct args *a, void *buf,
 		       size_t len)
 {
-	size_t piece = len < PIECE_BYTES ? len : PIECE_BYTES;
+	bool is_short = may_be_short(a);
+	size_t piece = len < PIECE_BYTES || !is_short ? len : PIECE_BYTES;
 	ssize_t n;
 	int r;
 
@@ -112,7 +129,7 @@ static ssize_t checked(struct far_pager *p, const struct args *a, void *buf,
 		return call(a, buf, len);
 	/* others may have pinned most of what can be */
 	while ((r = far_prepare(p, buf, piece, fills(a->call))) == -EDQUOT &&
-	       piece > PIECE_MIN)
+	       is_short && piece / 2 >= PIECE_MIN)
 		piece /= 2;
 	if (r < 0)
 		return r;

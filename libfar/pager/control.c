@@ -641,7 +641,8 @@ void pager_serve_urgent(struct far_pager *p)
 	struct far_request **at, *req;
 
 	(void)pthread_mutex_lock(&p->request_lock);
-	for (at = &p->requests; *at && (*at)->kind != FAR_REQ_INSTALL;
+	for (at = &p->requests; *at && (*at)->kind != FAR_REQ_INSTALL &&
+				(*at)->kind != FAR_REQ_HEAL;
 	     at = &(*at)->next)
 		;
 	req = *at;

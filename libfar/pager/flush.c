@@ -25,7 +25,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 			       word_with(w, FAR_PAGE_TAKING)));
 	slot = word_slot(w);
 	/* One that is prepared for system calls stays writable, and dirty. */
-	stays = word_pins(w) && space_is_inline(&p->space, addr);
+	stays = word_pins(w) != 0;
 	if (stays)
 		far_page_copy(io->buf, addr);
 	else if (space_protect(&p->space, addr, FAR_PAGE_SIZE, true) < 0)

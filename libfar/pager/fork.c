@@ -131,7 +131,7 @@ static void child_unarmed(struct far_pager *p)
 	p->be = NULL; /* the parent's connection; opened again when needed */
 	far_slots_fini(&p->slots);
 	atomic_store(&p->state, FAR_PAGER_IDLE);
-	if (atomic_load(&p->space.program_fd) < 0)
+	if (!p->has_inline)
 		return;
 	r = pager_start(p); /* inline chunks need it */
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -23,8 +24,12 @@
 #define LOG_WAIT_NS (1 * FAR_NS_PER_S)
 #define STACK_BYTES ((size_t)64 << 10)
 
-/* Pagers that serve inline; the handler looks without a lock. */
-static struct far_pager *_Atomic pagers[MAX_PAGERS];
+/* Pagers that serve inline, and where: another's may be closed while the
+ * handler looks, without a lock, for its own. */
+static struct {
+	struct far_pager *_Atomic p;
+	_Atomic uintptr_t base, len;
+} pagers[MAX_PAGERS];
 static pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before; /* whose handler we replaced; under it */
 static bool is_installed;	/* ever; under it */
@@ -38,11 +43,12 @@ static _Thread_local __attribute__((tls_model("initial-exec"))) bool is_passing;
 static struct far_pager *pager_of(const char *addr)
 {
 	for (unsigned i = 0; i < MAX_PAGERS; i++) {
-		struct far_pager *p = atomic_load(&pagers[i]);
+		struct far_pager *p = atomic_load(&pagers[i].p);
+		bool is_here = (uintptr_t)addr - atomic_load(&pagers[i].base) <
+			       atomic_load(&pagers[i].len);
 
-		if (p && (uintptr_t)addr - (uintptr_t)p->base < p->space.len &&
-		    space_is_inline(&p->space, addr))
-			return p;
+		if (p && is_here && atomic_load(&pagers[i].p) == p)
+			return space_is_inline(&p->space, addr) ? p : NULL;
 	}
 	return NULL;
 }
@@ -65,18 +71,20 @@ static struct far_inline_server *acquire(struct far_pager *p)
 }
 
 /* What kind of access it was, where the machine says so. */
-static void describe(struct far_uffd_msg *msg, const void *context)
+static void describe(struct far_uffd_msg *msg, const void *context,
+		     bool is_resident)
 {
 #if defined(__x86_64__)
 	const ucontext_t *uc = context;
 	unsigned long err = (unsigned long)uc->uc_mcontext.gregs[REG_ERR];
 
+	(void)is_resident;
 	msg->is_write = (err & 2) != 0;
 	msg->kind = err & 1 ? FAR_UFFD_FAULT_WP : FAR_UFFD_FAULT_MISSING;
 #else
 	(void)context;
 	msg->is_write = true; /* at worst a page is written in vain */
-	msg->kind = FAR_UFFD_FAULT_MISSING;
+	msg->kind = is_resident ? FAR_UFFD_FAULT_WP : FAR_UFFD_FAULT_MISSING;
 #endif
 }
 
@@ -103,21 +111,27 @@ static void await_owner(struct far_pager *p, far_pgno_t pg)
 		far_futex_wait(futex_of(p, pg), (uint32_t)w, WAIT_NS);
 }
 
+/* No cancellation point: the page must not stay in our hands. */
+static void pause_briefly(void)
+{
+	static _Atomic uint32_t never;
+
+	far_futex_wait(&never, 0, WAIT_NS);
+}
+
 /* SIGBUS may be the end: what is to be said first has been said then. */
 static void await_log(const struct far_pager *p)
 {
-	const struct timespec pause = {.tv_nsec = WAIT_NS};
 	uint64_t t0 = far_now_ns();
 
 	while (atomic_load(&p->lost_seen) != atomic_load(&p->nr_lost) &&
 	       far_now_ns() - t0 < LOG_WAIT_NS)
-		(void)nanosleep(&pause, NULL);
+		pause_briefly();
 }
 
 /* False: it is a SIGBUS that the program should see. */
 static bool serve(struct far_pager *p, const char *addr, const void *context)
 {
-	const struct timespec pause = {.tv_nsec = WAIT_NS};
 	far_pgno_t pg =
 		(far_pgno_t)((size_t)(addr - p->base) >> FAR_PAGE_SHIFT);
 	struct far_uffd_msg msg = {.addr = (uintptr_t)addr};
@@ -130,7 +144,8 @@ static bool serve(struct far_pager *p, const char *addr, const void *context)
 	v = acquire(p);
 	f = &v->server.fetch;
 	msg.tid = (uint32_t)((uintptr_t)pthread_self() >> 12);
-	describe(&msg, context);
+	describe(&msg, context,
+		 word_state(far_page_load(&p->words[pg])) == FAR_PAGE_RESIDENT);
 	if (msg.kind == FAR_UFFD_FAULT_MISSING) {
 		FAR_COUNT(f->stats, faults_missing);
 		FAR_COUNT(f->stats, faults_inline);
@@ -138,7 +153,7 @@ static bool serve(struct far_pager *p, const char *addr, const void *context)
 	r = server_serve(&v->server, pg, &msg, far_now_ns());
 	while (f->nr_busy > f->nr_abandoned)
 		if (!fetcher_poll(f))
-			(void)nanosleep(&pause, NULL);
+			pause_briefly();
 	atomic_store(&v->is_busy, 0);
 	if (r == FAR_SERVED_WAIT)
 		await_owner(p, pg);
@@ -153,8 +168,9 @@ int far_sigbus(int sig, void *info, void *context)
 	struct far_pager *p;
 	int saved = errno, r;
 
-	if (sig != SIGBUS || !si || si->si_code <= 0)
-		return 0; /* somebody sent it */
+	/* others are sent by somebody, or tell of broken memory */
+	if (sig != SIGBUS || !si || si->si_code != BUS_ADRERR)
+		return 0;
 	p = pager_of(si->si_addr);
 	r = p && serve(p, si->si_addr, context);
 	errno = saved;
@@ -310,13 +326,28 @@ static int open_fd(struct far_pager *p)
 
 static int announce(struct far_pager *p)
 {
-	for (unsigned i = 0; i < MAX_PAGERS; i++) {
-		struct far_pager *none = NULL;
+	int r = -EMFILE;
 
-		if (atomic_compare_exchange_strong(&pagers[i], &none, p))
-			return 0;
+	(void)pthread_mutex_lock(&handler_lock);
+	for (unsigned i = 0; r < 0 && i < MAX_PAGERS; i++) {
+		if (atomic_load(&pagers[i].p))
+			continue;
+		atomic_store(&pagers[i].base, (uintptr_t)p->base);
+		atomic_store(&pagers[i].len, p->space.len);
+		atomic_store(&pagers[i].p, p);
+		r = 0;
 	}
-	return -EMFILE;
+	(void)pthread_mutex_unlock(&handler_lock);
+	return r;
+}
+
+static void withdraw(struct far_pager *p)
+{
+	(void)pthread_mutex_lock(&handler_lock);
+	for (unsigned i = 0; i < MAX_PAGERS; i++)
+		if (atomic_load(&pagers[i].p) == p)
+			atomic_store(&pagers[i].p, NULL);
+	(void)pthread_mutex_unlock(&handler_lock);
 }
 
 static int open_parts(struct far_pager *p)
@@ -345,21 +376,33 @@ int inline_open(struct far_pager *p)
 		return -ENOTSUP;
 	r = install_handler();
 	if (r == 0)
-		r = open_parts(p);
-	return r < 0 ? r : announce(p);
+		r = announce(p);
+	if (r < 0)
+		return r;
+	r = open_parts(p);
+	if (r < 0)
+		withdraw(p);
+	return r;
+}
+
+/* Unless the program has closed it, and something else has its number. */
+static void close_program_fd(int fd)
+{
+	static const char want[] = "anon_inode:[userfaultfd]";
+	char path[32], is[sizeof(want)];
+
+	if (fd < 0)
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, is, sizeof(is)) == (ssize_t)sizeof(want) - 1 &&
+	    memcmp(is, want, sizeof(want) - 1) == 0)
+		(void)close(fd);
 }
 
 void inline_close(struct far_pager *p)
 {
-	int fd = atomic_exchange(&p->space.program_fd, -1);
-
-	for (unsigned i = 0; i < MAX_PAGERS; i++) {
-		struct far_pager *ours = p;
-
-		(void)atomic_compare_exchange_strong(&pagers[i], &ours, NULL);
-	}
-	if (fd >= 0)
-		(void)close(fd);
+	withdraw(p);
+	close_program_fd(atomic_exchange(&p->space.program_fd, -1));
 }
 
 int inline_start(struct far_pager *p, int program_fd)
@@ -384,6 +427,7 @@ int inline_start(struct far_pager *p, int program_fd)
 		inline_stop(p);
 	else
 		far_budget_force(&p->budget, FAR_INLINE_SERVERS * SERVER_DEPTH);
+	p->has_inline = r == 0;
 	return r;
 }
 
@@ -400,10 +444,9 @@ void inline_stop(struct far_pager *p)
 
 int inline_forked(struct far_pager *p)
 {
-	int fd = atomic_exchange(&p->space.program_fd, -1);
-
-	if (fd < 0)
+	if (!p->has_inline)
 		return 0;
-	(void)close(fd); /* it speaks to the parent's memory */
+	/* it speaks to the parent's memory */
+	close_program_fd(atomic_exchange(&p->space.program_fd, -1));
 	return open_parts(p);
 }

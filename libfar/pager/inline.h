@@ -5,9 +5,9 @@
  * The price: a system call on a page that is not there fails with EFAULT, which
  * is why a program asks for it, mapping by mapping (far_map_inline()).
  *
- * The handler runs on an application thread, between any two instructions: it
- * takes no lock that such a thread holds outside of it, allocates nothing and
- * uses backends that say FAR_CAP_SIGNAL_SAFE.
+ * The handler runs on an application thread, between any two instructions that
+ * touch far memory: libfar does not while it holds a lock that the handler may
+ * take.  It allocates nothing and uses backends that say FAR_CAP_SIGNAL_SAFE.
  */
 #ifndef LIBFAR_PAGER_INLINE_H
 #define LIBFAR_PAGER_INLINE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "libfar/pager/logger.h"
 
+#include <signal.h>
 #include <limits.h>
 #include <string.h>
 
@@ -56,9 +57,14 @@ static void print_all(struct far_logger *l)
 static void *logger_main(void *arg)
 {
 	struct far_logger *l = arg;
+	sigset_t bus;
 
 	pager_thread_begin("far-log", 0);
 	pager_thread_is_programs();
+	/* The program's function may touch memory that is served inline. */
+	(void)sigemptyset(&bus);
+	(void)sigaddset(&bus, SIGBUS);
+	(void)pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
 	for (;;) {
 		uint32_t seen = atomic_load(&l->kick);
 		bool is_last = atomic_load(&l->stopping) != 0;

@@ -132,7 +132,9 @@ struct far_pager {
 	struct far_monitor *monitors;
 	unsigned nr_monitors;
 	struct far_inline_server *inline_servers; /* NULL: there are none */
-	struct far_yield_guard guard;		  /* of their standing back */
+	bool has_inline; /* some memory is served inline, or was; a forked
+			  * child opens again what that takes */
+	struct far_yield_guard guard; /* of their standing back */
 	_Atomic int home_cpu; /* where the program and its monitor run, if that
 			       * is one core, else -1; the monitor writes */
 	struct far_evictor *evictor;
@@ -259,7 +261,8 @@ void pager_stop(struct far_pager *p);
 /** pager_request() - have far-ctl do @req and wait for it */
 int pager_request(struct far_pager *p, struct far_request *req);
 
-/** pager_serve_urgent() - do what faults wait for; far-ctl, while it waits */
+/** pager_serve_urgent() - do what owners of pages wait for; far-ctl, while it
+ * waits for a page */
 void pager_serve_urgent(struct far_pager *p);
 
 /** pager_kick() - have far-ctl look at its rings now */

@@ -148,12 +148,16 @@ int space_open(struct far_space *s, unsigned takeout, bool user_only_ok)
 
 static int to_kind(struct far_space *s, char *addr, size_t len, bool is_inline)
 {
-	int r = far_uffd_unregister(is_inline ? s->fd : s->inline_fd, addr,
-				    len);
+	int old = is_inline ? s->fd : s->inline_fd;
+	int r = far_uffd_unregister(old, addr, len);
 
-	return r < 0 ? r
-		     : far_uffd_register(is_inline ? s->inline_fd : s->fd, addr,
-					 len, true);
+	if (r < 0)
+		return r;
+	r = far_uffd_register(is_inline ? s->inline_fd : s->fd, addr, len,
+			      true);
+	if (r < 0) /* too many mappings, perhaps: what was merged fits */
+		(void)far_uffd_register(old, addr, len, true);
+	return r;
 }
 
 /* All of the range, each run of chunks of one kind with its own descriptor. */
@@ -207,12 +211,12 @@ int space_open_inline(struct far_space *s, int program_fd)
 	int fd, r;
 
 	if (pidfd < 0)
-		return -errno;
+		return -ENOTSUP;
 	fd = (int)syscall(SYS_pidfd_getfd, pidfd, program_fd, 0);
-	r = fd < 0 ? -errno : 0;
+	r = errno;
 	(void)close(pidfd);
-	if (r < 0)
-		return r;
+	if (fd < 0) /* refused by a sandbox, or Linux before 5.6 */
+		return r == ENOMEM || r == EMFILE ? -r : -ENOTSUP;
 	s->inline_fd = fd;
 	atomic_store(&s->program_fd, program_fd);
 	return 0;
@@ -246,10 +250,14 @@ static int fd_of(const struct far_space *s, const char *addr)
 }
 
 /* Closed by the program, and perhaps something else by now. */
-static bool is_lost_fd(const struct far_space *s, const char *addr, int r)
+static bool is_lost_fd(struct far_space *s, const char *addr, int r)
 {
-	return (r == -EBADF || r == -ENOTTY || r == -EINVAL) &&
-	       space_is_inline(s, addr) && !pager_is_own_thread();
+	if ((r != -EBADF && r != -ENOTTY && r != -EINVAL) ||
+	    !space_is_inline(s, addr) || pager_is_own_thread())
+		return false;
+	if (r != -EINVAL)
+		atomic_store(&s->program_fd, -1);
+	return true;
 }
 
 int space_protect(struct far_space *s, char *addr, size_t len, bool on)
@@ -322,9 +330,13 @@ int space_install(struct far_space *s, char *addr, const void *src,
 
 int space_poison(struct far_space *s, char *addr)
 {
-	int r = s->has_poison ? far_uffd_poison(fd_of(s, addr), addr) : -ENOSYS;
+	int r;
 	void *p;
 
+	/* Not there, and LOST: that is SIGBUS; far-ctl does the rest. */
+	if (space_is_inline(s, addr) && !pager_is_own_thread())
+		return 0;
+	r = s->has_poison ? far_uffd_poison(fd_of(s, addr), addr) : -ENOSYS;
 	if (r != -ENOSYS)
 		return r;
 	/* Beyond the end of a file: SIGBUS. */

@@ -178,12 +178,20 @@ static void unmapped_chunks_serve_either_kind(void **state)
 	struct tp t = open_inline("lazy=off", 8 * MIB);
 	char *mem = t.mem;
 	uint64_t before;
-	void *again;
+	void *again, *other;
 
 	(void)state;
 	tp_fill_all(mem, 8 * MIB, 1);
 	assert_int_equal(far_unmap(t.pager, mem + FAR_PAGE_SIZE, CHUNK),
 			 -EINVAL);
+	/* both kinds at once, and what is not mapped */
+	assert_int_equal(far_map(t.pager, 4 * MIB, CHUNK, &other), 0);
+	assert_ptr_equal(other, mem + 8 * MIB);
+	tp_fill_all(other, 4 * MIB, 3);
+	assert_int_equal(far_unmap(t.pager, mem + 6 * MIB, 4 * MIB), -EINVAL);
+	assert_int_equal(tp_same_all(mem, 8 * MIB, 1), 0);
+	assert_int_equal(tp_same_all(other, 4 * MIB, 3), 0);
+	assert_int_equal(far_unmap(t.pager, other, 4 * MIB), 0);
 	assert_int_equal(far_unmap(t.pager, mem, 8 * MIB - 1), 0);
 	assert_int_equal(far_map(t.pager, 8 * MIB, CHUNK, &again), 0);
 	assert_ptr_equal(again, mem);
@@ -242,6 +250,52 @@ static void choice_follows_the_configuration(void **state)
 	tp_log_clear();
 	assert_int_equal(far_map_inline(t.pager, MIB, 0, &mem), -ENOTSUP);
 	TP_WAIT(tp_logged("fix: fault=auto"), 5);
+	tp_close(&t);
+}
+
+static void more_pagers_than_the_handler_knows(void **state)
+{
+	struct tp t[20];
+	unsigned nr = 0;
+	void *mem;
+	int r = 0;
+
+	(void)state;
+	for (; nr < FAR_ARRAY_SIZE(t) && r == 0; nr++) {
+		t[nr] = tp_open("lazy=off", 0);
+		r = far_map_inline(t[nr].pager, MIB, 0, &mem);
+		if (r == 0)
+			tp_fill_all(mem, MIB, nr);
+	}
+	assert_int_equal(r, -EMFILE);
+	assert_true(nr > 10);
+	assert_int_equal(far_map_inline(t[nr - 1].pager, MIB, 0, &mem),
+			 -EMFILE);
+	tp_close(&t[0]);
+	assert_int_equal(far_map_inline(t[nr - 1].pager, MIB, 0, &mem), 0);
+	tp_fill_all(mem, MIB, 1);
+	assert_int_equal(tp_same_all(mem, MIB, 1), 0);
+	for (unsigned i = 1; i < nr; i++)
+		tp_close(&t[i]);
+}
+
+static int map_in_child(void *arg)
+{
+	struct tp *t = arg;
+	void *mem;
+
+	if (far_map_inline(t->pager, MIB, 0, &mem) < 0)
+		return 1;
+	tp_fill_all(mem, MIB, 1);
+	return tp_same_all(mem, MIB, 1) ? 2 : 0;
+}
+
+static void idle_child_may_begin(void **state)
+{
+	struct tp t = tp_open("", MIB);
+
+	(void)state;
+	assert_int_equal(tp_in_child(map_in_child, &t), 0);
 	tp_close(&t);
 }
 
@@ -318,6 +372,25 @@ static void checked_calls_take_any_buffer(void **state)
 	assert_string_equal(near + 8, "near");
 	assert_int_equal(far_read(t.pager, -1, dst, 8), -EBADF);
 	assert_int_equal(far_write(NULL, sv[0], near, 5), -EINVAL);
+	(void)close(sv[0]);
+	(void)close(sv[1]);
+	tp_close(&t);
+}
+
+static void messages_stay_whole(void **state)
+{
+	struct tp t = open_inline("lazy=off", BIG);
+	const size_t len = 100000;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv), 0);
+	tp_fill_all(t.mem, MIB, 1);
+	assert_int_equal(far_send(t.pager, sv[0], t.mem, len, 0), (ssize_t)len);
+	assert_int_equal(far_recv(t.pager, sv[1], t.mem + 4 * MIB, 2 * MIB, 0),
+			 (ssize_t)len);
+	assert_memory_equal(t.mem, t.mem + 4 * MIB, len);
+	assert_int_equal(far_recv(t.pager, sv[1], t.mem, t.len, 0), -EDQUOT);
 	(void)close(sv[0]);
 	(void)close(sv[1]);
 	tp_close(&t);
@@ -543,8 +616,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unmapped_chunks_serve_either_kind),
 		cmocka_unit_test(program_may_drop_and_discard),
 		cmocka_unit_test(choice_follows_the_configuration),
+		cmocka_unit_test(more_pagers_than_the_handler_knows),
+		cmocka_unit_test(idle_child_may_begin),
 		cmocka_unit_test(system_calls_need_preparing),
 		cmocka_unit_test(checked_calls_take_any_buffer),
+		cmocka_unit_test(messages_stay_whole),
 		cmocka_unit_test(files_are_read_and_written),
 		cmocka_unit_test(closed_descriptors_change_nothing),
 		cmocka_unit_test(forked_child_serves_itself),

@@ -80,15 +80,21 @@ FAR_EXPORT FAR_MUST_CHECK int far_map(struct far_pager *pager, size_t len,
  * machine.  The program promises, for this memory:
  *  - system calls get it between far_prepare() and far_release() only, or through
  *    far_read() and its kin; on a page that is not there they fail with EFAULT;
- *  - no thread that touches it blocks SIGBUS, or has its stack in it;
+ *  - no thread that touches it blocks SIGBUS, is cancelled asynchronously, or has
+ *    its stack in it; on its stack, or the alternate one that it has set, there
+ *    are 16 KiB for the handler;
+ *  - handlers of other signals do not touch it, unless no call of libfar can be
+ *    interrupted by them;
  *  - who installs a handler of SIGBUS later calls far_sigbus() in it first.
  * Whole chunks of 2 MiB are mapped, and given back by far_unmap().
  *
  * With fault=auto (the default) it is served like far_map() where the backend
- * may not be called from a signal handler; with fault=monitor always.
+ * may not be called from a signal handler, or the kernel or a sandbox does not let
+ * libfar share its descriptor (pidfd_getfd(2), Linux 5.6); with fault=monitor
+ * always.
  *
- * Return: as far_map(); -ENOTSUP fault=inline with such a backend, or a kernel
- * before 4.14 (logged); -EMFILE more than 16 pagers do so.
+ * Return: as far_map(); -ENOTSUP fault=inline where auto would not (logged);
+ * -EMFILE more than 16 pagers do so.
  */
 FAR_EXPORT FAR_MUST_CHECK int far_map_inline(struct far_pager *pager,
 					     size_t len, size_t align,
@@ -96,8 +102,8 @@ FAR_EXPORT FAR_MUST_CHECK int far_map_inline(struct far_pager *pager,
 
 /**
  * far_inline_stack() - have the handler run on a stack of its own in this
- * thread: for threads whose own is small (it takes up to 16 KiB) or in far
- * memory.  A stack that the thread has set itself is kept.
+ * thread: for threads whose own is small.  An alternate stack that the thread has
+ * set itself is kept.
  * Return: 0; -ENOMEM.
  */
 FAR_EXPORT FAR_MUST_CHECK int far_inline_stack(void);
@@ -105,7 +111,8 @@ FAR_EXPORT FAR_MUST_CHECK int far_inline_stack(void);
 /**
  * far_sigbus() - for a program with a SIGBUS handler of its own: was this a
  * fault of far memory, and is it served?
- * Context: in that handler, with its three arguments.  Signal-safe.
+ * Context: in that handler, with its three arguments; it was installed with
+ * SA_SIGINFO and all signals blocked (sigfillset()).  Signal-safe.
  * Return: 1 the handler returns at once; 0 it is another SIGBUS.
  */
 FAR_EXPORT int far_sigbus(int sig, void *info, void *context);
@@ -114,8 +121,11 @@ FAR_EXPORT int far_sigbus(int sig, void *info, void *context);
  * far_prepare() - make [@addr, @addr + @len) ready for system calls: fetched,
  * kept resident and, if @is_write, writable, until far_release()
  * Needed for far_map_inline() memory; right for any.
+ * A page that is lost is SIGBUS, as for any touch.
+ *
  * Return: 0; -EINVAL not far memory; -EDQUOT what is prepared and pinned would
- * exceed half the limit: use smaller pieces.
+ * exceed half the limit: use smaller pieces; -EAGAIN a page did not come for
+ * longer than on_loss.
  */
 FAR_EXPORT FAR_MUST_CHECK int far_prepare(struct far_pager *pager, void *addr,
 					  size_t len, int is_write);
@@ -124,8 +134,9 @@ FAR_EXPORT void far_release(struct far_pager *pager, void *addr, size_t len);
 /**
  * far_read(), far_write(), far_pread(), far_pwrite(), far_recv(), far_send() -
  * the system calls of these names on a buffer that may be far memory
- * Large buffers are dealt with in part, as these calls may.
- * Return: bytes, as they do; -errno.
+ * Large buffers are dealt with in part, where that loses nothing: not messages
+ * (SOCK_DGRAM and the like), nor with MSG_WAITALL.
+ * Return: bytes, as they do; -errno, also of far_prepare().
  */
 FAR_EXPORT FAR_MUST_CHECK ssize_t far_read(struct far_pager *pager, int fd,
 					   void *buf, size_t len);
@@ -144,7 +155,9 @@ FAR_EXPORT FAR_MUST_CHECK ssize_t far_send(struct far_pager *pager, int fd,
 
 /**
  * far_unmap() - give back [@addr, @addr + @len), whole or part of mappings
- * Return: 0; -EINVAL not (wholly) far memory of this pager.
+ * Of far_map_inline() memory whole chunks go: @addr is at the beginning of one,
+ * and @len is rounded up to their end.
+ * Return: 0; -EINVAL not (wholly) far memory of this pager, or of both kinds.
  */
 FAR_EXPORT int far_unmap(struct far_pager *pager, void *addr, size_t len);
 

@@ -59,10 +59,10 @@ extern "C" {
 	FAR_STAT(GAUGE, fault_p50_ns, "median fault, from its message to its wake-up") \
 	FAR_STAT(GAUGE, fault_p99_ns, "99th percentile of the same")          \
 	FAR_STAT(GAUGE, fault_p999_ns, "99.9th percentile of the same")       \
-	FAR_STAT(COUNTER, faults_inline,                                      \
-		 "missing faults served in the thread that had them")         \
 	FAR_STAT(COUNTER, gone_pages,                                         \
-		 "resident pages found gone, dropped behind libfar's back: zeros")
+		 "resident pages found gone, dropped behind libfar's back: zeros") \
+	FAR_STAT(COUNTER, faults_inline,                                      \
+		 "missing faults served in the thread that had them")
 
 /** struct far_stats - set size before far_stats_read(); grows at the end */
 struct far_stats {
