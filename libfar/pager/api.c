@@ -140,7 +140,8 @@ static int create(const char *conf, const struct far_open_attr *attr,
 		return r;
 	p = mem;
 	p->stop_fd = p->space.fd = -1;
-	p->space.inline_fd = p->space.program_fd = -1;
+	p->space.inline_fd = -1;
+	p->space.program_fd = -1;
 	p->space.pagemap_fd = p->space.lost_fd = -1;
 	(void)pthread_mutex_init(&p->control, NULL);
 	(void)pthread_mutex_init(&p->request_lock, NULL);
