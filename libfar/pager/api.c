@@ -75,7 +75,7 @@ static int init_parts(struct far_pager *p)
 	if (r < 0)
 		return r;
 	p->shards = mem;
-	p->nr_shards = FAR_NR_SHARDS;
+	p->nr_shards = FAR_NR_THREAD_SHARDS;
 	r = far_ranges_init(&p->ranges, p->max_pages, (uintptr_t)p->base);
 	if (r < 0)
 		return r;
@@ -264,6 +264,19 @@ static void charge_words(struct far_pager *p)
 		charge_word_page(p);
 }
 
+/* Threads and backend are there, or why they are not; under control. */
+static int need_started(struct far_pager *p)
+{
+	switch (atomic_load(&p->state)) {
+	case FAR_PAGER_IDLE:
+		return pager_start(p);
+	case FAR_PAGER_FAILED:
+		return p->start_error;
+	default:
+		return 0;
+	}
+}
+
 /*
  * Room for @nr more pages: all local while they fit (charged as if touched),
  * else intercepted and backed.  Under control.
@@ -283,10 +296,7 @@ static int make_room(struct far_pager *p, far_pgno_t nr)
 	    far_budget_free(&p->budget) >= (int64_t)nr + spare &&
 	    far_budget_try(&p->budget, nr))
 		return 0;
-	if (s == FAR_PAGER_IDLE)
-		r = pager_start(p);
-	else if (s == FAR_PAGER_FAILED)
-		r = p->start_error;
+	r = need_started(p);
 	if (r < 0)
 		return r;
 	req.arg = atomic_load(&p->ranges.mapped_pages) + nr;
@@ -314,9 +324,7 @@ static int choose_inline(struct far_pager *p, bool *ret_inline)
 	*ret_inline = false;
 	if (p->cfg.fault == FAR_FAULT_MONITOR)
 		return 0;
-	r = atomic_load(&p->state) == FAR_PAGER_IDLE	 ? pager_start(p)
-	    : atomic_load(&p->state) == FAR_PAGER_FAILED ? p->start_error
-							 : 0;
+	r = need_started(p);
 	if (r == 0)
 		r = inline_open(p);
 	*ret_inline = r == 0;
@@ -416,7 +424,7 @@ static int to_pages(struct far_pager *p, const void *addr, size_t len,
 	if (!len || (off & FAR_PAGE_MASK) || off >= p->space.len ||
 	    len > p->space.len - off)
 		return -EINVAL;
-	*ret_start = (far_pgno_t)(off >> FAR_PAGE_SHIFT);
+	*ret_start = pager_page(p, addr);
 	*ret_nr = (far_pgno_t)((len + FAR_PAGE_MASK) >> FAR_PAGE_SHIFT);
 	return far_ranges_contains(&p->ranges, *ret_start, *ret_nr) ? 0
 								    : -EINVAL;

@@ -61,122 +61,106 @@ void far_release(struct far_pager *pager, void *addr, size_t len)
 
 /* --- checked system calls --- */
 
-enum call { READ, WRITE, PREAD, PWRITE, RECV, SEND };
-
-struct args {
-	enum call call;
-	int fd, flags;
-	off_t off;
+/* The part of a buffer that one call gets. */
+struct piece {
+	struct far_pager *pager;
+	void *buf;
+	size_t len;
+	bool is_prepared;
 };
 
-static ssize_t call(const struct args *a, void *buf, size_t len)
+/* @is_short: the call may get less than @len, and nothing is lost */
+static int begin(struct piece *pc, struct far_pager *pager, const void *buf,
+		 size_t len, int is_write, bool is_short)
 {
-	ssize_t n = -1;
+	int r;
 
-	switch (a->call) {
-	case READ:
-		n = read(a->fd, buf, len);
-		break;
-	case WRITE:
-		n = write(a->fd, buf, len);
-		break;
-	case PREAD:
-		n = pread(a->fd, buf, len, a->off);
-		break;
-	case PWRITE:
-		n = pwrite(a->fd, buf, len, a->off);
-		break;
-	case RECV:
-		n = recv(a->fd, buf, len, a->flags);
-		break;
-	case SEND:
-		n = send(a->fd, buf, len, a->flags);
-		break;
-	}
-	return n < 0 ? -errno : n;
+	if (!pager)
+		return -EINVAL;
+	*pc = (struct piece){
+		.pager = pager, .buf = (void *)(uintptr_t)buf, .len = len};
+	if (!len || !far_pager_contains(pager, buf))
+		return 0;
+	if (is_short && len > PIECE_BYTES)
+		pc->len = PIECE_BYTES;
+	/* others may have pinned most of what can be */
+	while ((r = far_prepare(pager, pc->buf, pc->len, is_write)) ==
+		       -EDQUOT &&
+	       is_short && pc->len / 2 >= PIECE_MIN)
+		pc->len /= 2;
+	pc->is_prepared = r == 0;
+	return r;
 }
 
-static bool fills(enum call c)
+/* @n: what the call returned, with errno */
+static ssize_t end(const struct piece *pc, ssize_t n)
 {
-	return c == READ || c == PREAD || c == RECV;
+	ssize_t r = n < 0 ? -errno : n;
+
+	if (pc->is_prepared)
+		far_release(pc->pager, pc->buf, pc->len);
+	return r;
 }
 
-/* May it end early without anything being lost? Not a message, or who waits for
- * all of it. */
-static bool may_be_short(const struct args *a)
+/* Not a message, and nobody who waits for all of it. */
+static bool is_stream(int fd, int flags)
 {
 	socklen_t len = sizeof(int);
 	int type;
 
-	if (a->call != RECV && a->call != SEND)
-		return true;
-	return !(a->flags & MSG_WAITALL) &&
-	       getsockopt(a->fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	return !(flags & MSG_WAITALL) &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
 	       type == SOCK_STREAM;
-}
-
-static ssize_t checked(struct far_pager *p, const struct args *a, void *buf,
-		       size_t len)
-{
-	bool is_short = may_be_short(a);
-	size_t piece = len < PIECE_BYTES || !is_short ? len : PIECE_BYTES;
-	ssize_t n;
-	int r;
-
-	if (!p)
-		return -EINVAL;
-	if (!len || !far_pager_contains(p, buf))
-		return call(a, buf, len);
-	/* others may have pinned most of what can be */
-	while ((r = far_prepare(p, buf, piece, fills(a->call))) == -EDQUOT &&
-	       is_short && piece / 2 >= PIECE_MIN)
-		piece /= 2;
-	if (r < 0)
-		return r;
-	n = call(a, buf, piece);
-	far_release(p, buf, piece);
-	return n;
 }
 
 ssize_t far_read(struct far_pager *pager, int fd, void *buf, size_t len)
 {
-	return checked(pager, &(struct args){.call = READ, .fd = fd}, buf, len);
+	struct piece pc;
+	int r = begin(&pc, pager, buf, len, 1, true);
+
+	return r < 0 ? r : end(&pc, read(fd, buf, pc.len));
 }
 
 ssize_t far_write(struct far_pager *pager, int fd, const void *buf, size_t len)
 {
-	return checked(pager, &(struct args){.call = WRITE, .fd = fd},
-		       (void *)(uintptr_t)buf, len);
+	struct piece pc;
+	int r = begin(&pc, pager, buf, len, 0, true);
+
+	return r < 0 ? r : end(&pc, write(fd, buf, pc.len));
 }
 
 ssize_t far_pread(struct far_pager *pager, int fd, void *buf, size_t len,
 		  off_t off)
 {
-	return checked(pager,
-		       &(struct args){.call = PREAD, .fd = fd, .off = off}, buf,
-		       len);
+	struct piece pc;
+	int r = begin(&pc, pager, buf, len, 1, true);
+
+	return r < 0 ? r : end(&pc, pread(fd, buf, pc.len, off));
 }
 
 ssize_t far_pwrite(struct far_pager *pager, int fd, const void *buf, size_t len,
 		   off_t off)
 {
-	return checked(pager,
-		       &(struct args){.call = PWRITE, .fd = fd, .off = off},
-		       (void *)(uintptr_t)buf, len);
+	struct piece pc;
+	int r = begin(&pc, pager, buf, len, 0, true);
+
+	return r < 0 ? r : end(&pc, pwrite(fd, buf, pc.len, off));
 }
 
 ssize_t far_recv(struct far_pager *pager, int fd, void *buf, size_t len,
 		 int flags)
 {
-	return checked(pager,
-		       &(struct args){.call = RECV, .fd = fd, .flags = flags},
-		       buf, len);
+	struct piece pc;
+	int r = begin(&pc, pager, buf, len, 1, is_stream(fd, flags));
+
+	return r < 0 ? r : end(&pc, recv(fd, buf, pc.len, flags));
 }
 
 ssize_t far_send(struct far_pager *pager, int fd, const void *buf, size_t len,
 		 int flags)
 {
-	return checked(pager,
-		       &(struct args){.call = SEND, .fd = fd, .flags = flags},
-		       (void *)(uintptr_t)buf, len);
+	struct piece pc;
+	int r = begin(&pc, pager, buf, len, 0, is_stream(fd, flags));
+
+	return r < 0 ? r : end(&pc, send(fd, buf, pc.len, flags));
 }

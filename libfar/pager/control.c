@@ -587,9 +587,14 @@ static void bring_down(struct far_pager *p)
 
 static int wake_range(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
 {
+	/* Who waits in a monitor's chunk needs one call, whatever the range. */
+	int r = far_uffd_wake(p->space.fd, pager_addr(p, start),
+			      (size_t)nr << FAR_PAGE_SHIFT);
+
 	for (far_pgno_t pg = start; pg < start + nr; pg++)
-		pager_wake(p, pg);
-	return 0;
+		if (space_is_inline(&p->space, pager_addr(p, pg)))
+			pager_wake(p, pg);
+	return r;
 }
 
 static int install(struct far_pager *p, const struct far_request *req)

@@ -45,7 +45,8 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 	struct far_pager *p = m->server.fetch.pager;
 	uintptr_t off = msg->addr - (uintptr_t)p->base;
 	char *page = (char *)(msg->addr & ~(uintptr_t)FAR_PAGE_MASK);
-	far_pgno_t pg = (far_pgno_t)(off >> FAR_PAGE_SHIFT);
+
+	far_pgno_t pg = pager_page(p, page);
 
 	if (off >= p->space.len) {
 		/* A staging page: space_take() saw that it was there. */

@@ -123,6 +123,13 @@ static int forget_threads(struct far_pager *p)
 	return far_evictor_forked(p->evictor);
 }
 
+static int start_in_child(struct far_pager *p)
+{
+	int r = pager_start(p);
+
+	return r < 0 ? r : inline_forked(p);
+}
+
 /* No page is anywhere but in the child's own memory. */
 static void child_unarmed(struct far_pager *p)
 {
@@ -133,9 +140,7 @@ static void child_unarmed(struct far_pager *p)
 	atomic_store(&p->state, FAR_PAGER_IDLE);
 	if (!p->has_inline)
 		return;
-	r = pager_start(p); /* inline chunks need it */
-	if (r == 0)
-		r = inline_forked(p);
+	r = start_in_child(p); /* inline chunks need it */
 	if (r < 0)
 		die(p, r);
 }
@@ -149,9 +154,7 @@ static void child_armed(struct far_pager *p)
 	atomic_store(&p->state, FAR_PAGER_IDLE);
 
 	if (r == 0)
-		r = pager_start(p);
-	if (r == 0)
-		r = inline_forked(p);
+		r = start_in_child(p);
 	if (r == 0)
 		r = pager_request(p, &req);
 	if (r < 0)

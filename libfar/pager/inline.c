@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -132,8 +131,7 @@ static void await_log(const struct far_pager *p)
 /* False: it is a SIGBUS that the program should see. */
 static bool serve(struct far_pager *p, const char *addr, const void *context)
 {
-	far_pgno_t pg =
-		(far_pgno_t)((size_t)(addr - p->base) >> FAR_PAGE_SHIFT);
+	far_pgno_t pg = pager_page(p, addr);
 	struct far_uffd_msg msg = {.addr = (uintptr_t)addr};
 	struct far_inline_server *v;
 	struct far_fetcher *f;
@@ -295,8 +293,7 @@ static int ask_ctl(void *ctx, char *addr, const void *src, bool protect)
 	struct far_pager *p = ctx;
 	struct far_request req = {
 		.kind = FAR_REQ_INSTALL,
-		.start = (far_pgno_t)((size_t)(addr - p->base) >>
-				      FAR_PAGE_SHIFT),
+		.start = pager_page(p, addr),
 		.nr = protect,
 		.arg = (uintptr_t)src,
 	};
@@ -423,6 +420,7 @@ int inline_start(struct far_pager *p, int program_fd)
 	if (r == 0)
 		r = space_open_inline(&p->space, program_fd);
 	p->inline_servers = v;
+	p->nr_shards = FAR_NR_SHARDS;
 	if (r < 0)
 		inline_stop(p);
 	else

@@ -146,8 +146,8 @@ struct far_pager {
 	_Atomic uint32_t waiting_freed;
 
 	struct far_stat_shard *shards; /* monitors, evictors, ctl, app */
-	unsigned nr_shards;
-	pthread_mutex_t stat_lock; /* writers of stat_page */
+	_Atomic unsigned nr_shards;    /* in use: the inline ones come last */
+	pthread_mutex_t stat_lock;     /* writers of stat_page */
 	struct far_stat_page *stat_page;
 	char stat_path[128];
 	_Atomic uint64_t nr_pinned;
@@ -187,6 +187,13 @@ static inline char *pager_addr(const struct far_pager *p, far_pgno_t pg)
 	return p->base + ((size_t)pg << FAR_PAGE_SHIFT);
 }
 
+/** pager_page() - the page that holds @addr, which is in the range */
+static inline far_pgno_t pager_page(const struct far_pager *p, const void *addr)
+{
+	return (far_pgno_t)(((uintptr_t)addr - (uintptr_t)p->base) >>
+			    FAR_PAGE_SHIFT);
+}
+
 static inline bool pager_is_armed(const struct far_pager *p)
 {
 	return atomic_load(&p->state) == FAR_PAGER_ARMED;
@@ -202,8 +209,11 @@ static inline int64_t pager_reserve_pages(const struct far_pager *p)
 	return (int64_t)far_min_u64(low, limit / 4);
 }
 
-/* Shards: one per pager thread, the last for application threads (shared:
- * it counts with atomic additions). */
+/* Shards: one per pager thread, one for application threads (shared: it counts
+ * with atomic additions), one per inline server. */
+#define FAR_NR_THREAD_SHARDS (FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2)
+#define FAR_NR_SHARDS (FAR_NR_THREAD_SHARDS + FAR_INLINE_SERVERS)
+
 static inline struct far_stat_shard *pager_shard_monitor(struct far_pager *p,
 							 unsigned i)
 {
@@ -229,11 +239,8 @@ static inline struct far_stat_shard *pager_shard_app(struct far_pager *p)
 static inline struct far_stat_shard *pager_shard_inline(struct far_pager *p,
 							unsigned i)
 {
-	return &p->shards[FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2 + i];
+	return &p->shards[FAR_NR_THREAD_SHARDS + i];
 }
-
-#define FAR_NR_SHARDS                                                          \
-	(FAR_MAX_MONITORS + FAR_MAX_EVICTORS + 2 + FAR_INLINE_SERVERS)
 
 /** wake_parked() - if @w says so, let the waiters of @pg look again; pager
  * threads only */

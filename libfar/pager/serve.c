@@ -149,7 +149,7 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 }
 
 /* RESIDENT -> TAKING, so that nobody protects, moves or cleans the page while
- * this monitor changes its mapping; false if the word is not @w any more. */
+ * its mapping is changed; false if the word is not @w any more. */
 static bool own(struct far_pager *p, far_pgno_t pg, far_word_t w)
 {
 	return far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_TAKING));

@@ -224,8 +224,7 @@ int space_open_inline(struct far_space *s, int program_fd)
 
 int space_set_inline(struct far_space *s, char *addr, size_t len, bool on)
 {
-	size_t first = (uintptr_t)addr / FAR_INLINE_CHUNK -
-		       (uintptr_t)s->base / FAR_INLINE_CHUNK;
+	size_t first = space_chunk(s, addr);
 	int r = s->is_registered ? to_kind(s, addr, len, on) : 0;
 
 	for (size_t i = first; r == 0 && i < first + len / FAR_INLINE_CHUNK;

@@ -69,11 +69,18 @@ int space_register(struct far_space *s);
 /** space_release() - unmap all, then close the descriptors */
 void space_release(struct far_space *s);
 
+/** space_chunk() - number of the chunk that holds @addr; the first may begin
+ * before the range */
+static inline size_t space_chunk(const struct far_space *s, const char *addr)
+{
+	return (uintptr_t)addr / FAR_INLINE_CHUNK -
+	       (uintptr_t)s->base / FAR_INLINE_CHUNK;
+}
+
 /** space_is_inline() - is @addr, in the range, in an inline chunk? */
 static inline bool space_is_inline(const struct far_space *s, const char *addr)
 {
-	uintptr_t first = (uintptr_t)s->base / FAR_INLINE_CHUNK;
-	size_t i = (uintptr_t)addr / FAR_INLINE_CHUNK - first;
+	size_t i = space_chunk(s, addr);
 
 	return atomic_load_explicit(&s->inline_map[i / 64],
 				    memory_order_relaxed) >>

@@ -384,6 +384,14 @@ static void probed_address_can_be_mapped_later(void **state)
 	tp_close(&t);
 }
 
+/* Behind libfar's back, and with a copy of every page in its slot. */
+static void fill_and_drop(struct tp *t, size_t len)
+{
+	tp_fill_all(t->mem, len, 1);
+	assert_int_equal(far_flush(t->pager, t->mem, len), 0);
+	assert_int_equal(madvise(t->mem, len, MADV_DONTNEED), 0);
+}
+
 /* The program's own madvise(2): zeros, as the manual says, not old data. */
 static void dontneed_of_the_program_reads_zeros(void **state)
 {
@@ -391,9 +399,7 @@ static void dontneed_of_the_program_reads_zeros(void **state)
 	struct tp t = tp_open("lazy=off", BIG);
 
 	(void)state;
-	tp_fill_all(t.mem, len, 1);
-	assert_int_equal(far_flush(t.pager, t.mem, len), 0);
-	assert_int_equal(madvise(t.mem, len, MADV_DONTNEED), 0);
+	fill_and_drop(&t, len);
 	assert_int_equal(tp_same_all(t.mem, len, 0), 0);
 	TP_WAIT(TP_STAT(t.pager, gone_pages) == PAGES(len), 5);
 	TP_WAIT(tp_logged("are gone and read as zeros"), 5);
@@ -409,9 +415,7 @@ static void dontneed_before_eviction_reads_zeros(void **state)
 	struct tp t = tp_open("lazy=off", BIG);
 
 	(void)state;
-	tp_fill_all(t.mem, len, 1);
-	assert_int_equal(far_flush(t.pager, t.mem, len), 0);
-	assert_int_equal(madvise(t.mem, len, MADV_DONTNEED), 0);
+	fill_and_drop(&t, len);
 	TP_WAIT(far_advise(t.pager, t.mem, len, FAR_ADV_COLD) == 0 &&
 			TP_STAT(t.pager, gone_pages) == PAGES(len),
 		5);

@@ -62,10 +62,8 @@ static void page_explain(struct stress *s, const struct chunk *c, unsigned pg,
 			 size_t i)
 {
 	const uint64_t *w = page_at(c, pg);
-	far_pgno_t at = (far_pgno_t)((c->mem - (char *)s->pager->base) >>
-				     FAR_PAGE_SHIFT) +
-			pg;
-	far_word_t word = far_page_load(&s->pager->words[at]);
+	far_word_t word =
+		far_page_load(&s->pager->words[pager_page(s->pager, w)]);
 	unsigned nr_wrong = 0, nr_zero = 0;
 
 	for (size_t k = i; k < WORDS; k++) {
