@@ -36,8 +36,7 @@ int fetcher_init(struct far_fetcher *f, struct far_pager *p, unsigned depth,
 	}
 	for (unsigned i = 0; i < depth; i++) {
 		f->faults[i].buf = f->bufs + i * FAR_PAGE_SIZE;
-		f->faults[i].next = f->idle;
-		f->idle = &f->faults[i];
+		f->idle |= UINT32_C(1) << i;
 	}
 	return 0;
 }
@@ -58,24 +57,12 @@ void fetcher_fini(struct far_fetcher *f)
 
 /* --- installing --- */
 
-void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
-		far_word_t add, bool is_write)
+/* Filled, or not: @r. */
+static void end_fill(struct far_pager *p, far_pgno_t pg, far_word_t add,
+		     bool is_clean, int r)
 {
 	far_word_t w = far_page_load(&p->words[pg]), to;
-	bool is_clean =
-		!is_write && !(w & FAR_WORD_DIRTY) && !(add & FAR_WORD_DIRTY);
-	int r = -ECANCELED;
 
-	if (!(w & FAR_WORD_DISCARD)) {
-		r = space_install(&p->space, pager_addr(p, pg), src, is_clean);
-		if (r == -EEXIST)
-			r = 0;
-		/* A message read late, for memory that is unmapped, and may be
-		 * changing its kind: nobody waits for it. */
-		if (r == -ENOENT && src == p->space.zero)
-			r = -ECANCELED;
-	}
-	w = far_page_load(&p->words[pg]);
 	do {
 		to = word_with_stage(w, 0) &
 		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD | FAR_WORD_HELD);
@@ -97,6 +84,26 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 	pager_wake(p, pg);
 }
 
+void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
+		far_word_t add, bool is_write)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+	bool is_clean =
+		!is_write && !(w & FAR_WORD_DIRTY) && !(add & FAR_WORD_DIRTY);
+	int r = -ECANCELED;
+
+	if (!(w & FAR_WORD_DISCARD)) {
+		r = space_install(&p->space, pager_addr(p, pg), src, is_clean);
+		if (r == -EEXIST)
+			r = 0;
+		/* A message read late, for memory that is unmapped, and may be
+		 * changing its kind: nobody waits for it. */
+		if (r == -ENOENT && src == p->space.zero)
+			r = -ECANCELED;
+	}
+	end_fill(p, pg, add, is_clean, r);
+}
+
 /* --- fetching --- */
 
 void fetcher_note(struct far_fetcher *f, uint64_t start_ns)
@@ -106,8 +113,7 @@ void fetcher_note(struct far_fetcher *f, uint64_t start_ns)
 
 static void fault_put(struct far_fetcher *f, struct far_fault *x)
 {
-	x->next = f->idle;
-	f->idle = x;
+	f->idle |= UINT32_C(1) << (x - f->faults);
 	f->nr_busy--;
 }
 
@@ -128,7 +134,8 @@ static void give_up(struct far_fetcher *f, struct far_fault *x, int err)
 		to = x->is_ahead && !has_waited ? FAR_PAGE_REMOTE
 						: FAR_PAGE_LOST;
 	} while (!far_page_cas(&p->words[x->pg], &w,
-			       word_with(w, to) & ~FAR_WORD_PARKED));
+			       word_with(w, to) &
+				       ~(FAR_WORD_PARKED | FAR_WORD_AHEAD)));
 	far_budget_put(&p->budget, 1);
 	if (to == FAR_PAGE_LOST)
 		pager_lost(p, x->pg, err);
@@ -191,6 +198,22 @@ static void failed(struct far_fetcher *f, struct far_fault *x, int err)
 	f->waiting = x;
 }
 
+/* It is in memory, and RESIDENT. */
+static void arrived(struct far_fetcher *f, struct far_fault *x)
+{
+	FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
+	if (x->is_ahead)
+		FAR_COUNT(f->stats, prefetched_pages);
+	else
+		fetcher_note(f, x->start_ns);
+	fault_put(f, x);
+}
+
+static far_word_t flags_of(const struct far_fault *x)
+{
+	return x->is_ahead ? FAR_WORD_AHEAD : 0;
+}
+
 static void completed(struct far_fetcher *f, struct far_fault *x)
 {
 	x->sent_ns = 0;
@@ -203,35 +226,95 @@ static void completed(struct far_fetcher *f, struct far_fault *x)
 		failed(f, x, x->io.res);
 		return;
 	}
-	FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
-	pager_fill(f->pager, x->pg, x->buf, x->is_ahead ? FAR_WORD_AHEAD : 0,
-		   x->is_write);
-	if (x->is_ahead)
-		FAR_COUNT(f->stats, prefetched_pages);
-	else
-		fetcher_note(f, x->start_ns);
-	fault_put(f, x);
+	pager_fill(f->pager, x->pg, x->buf, flags_of(x), x->is_write);
+	arrived(f, x);
 }
 
-static void submit(struct far_fetcher *f, struct far_fault *x)
+/* Can @b be installed with its neighbour @a? */
+static bool goes_with(const struct far_fetcher *f, const struct far_fault *a,
+		      const struct far_fault *b)
 {
-	int n;
+	const struct far_pager *p = f->pager;
 
-	x->retry_ns = 0;
-	x->io.res = 0;
-	x->io.next = NULL;
-	x->sent_ns = far_now_ns();
-	n = far_queue_submit(f->q, &x->io, 1);
-	if (n == 1)
-		return;
-	x->sent_ns = 0;
-	if (n != -EAGAIN && n != 0) {
-		failed(f, x, n);
-		return;
+	return b == a + 1 && b->pg == a->pg + 1 && !b->is_abandoned &&
+	       b->io.res >= 0 && b->is_write == a->is_write &&
+	       space_is_inline(&p->space, pager_addr(p, b->pg)) ==
+		       space_is_inline(&p->space, pager_addr(p, a->pg));
+}
+
+static struct far_fault *fault_of(struct far_io *io)
+{
+	return (struct far_fault *)(void *)io;
+}
+
+/* What is read lies in one piece, and belongs in one piece: how many of @done
+ * from the first on? */
+static unsigned run_of(const struct far_fetcher *f, struct far_io **done,
+		       unsigned nr)
+{
+	unsigned n = 1;
+
+	if (fault_of(done[0])->is_abandoned || done[0]->res < 0)
+		return 1;
+	while (n < nr && goes_with(f, fault_of(done[n - 1]), fault_of(done[n])))
+		n++;
+	return n;
+}
+
+/* All in one system call; what that leaves, one by one. */
+static void completed_run(struct far_fetcher *f, struct far_fault *x,
+			  unsigned nr)
+{
+	struct far_pager *p = f->pager;
+	bool is_clean = !x->is_write;
+	unsigned n = 0;
+
+	if (nr > 1)
+		n = space_install_run(&p->space, pager_addr(p, x->pg), x->buf,
+				      nr, is_clean);
+	for (unsigned i = 0; i < n; i++) {
+		x[i].sent_ns = 0;
+		end_fill(p, x[i].pg, flags_of(&x[i]), is_clean, 0);
+		arrived(f, &x[i]);
 	}
-	x->retry_ns = 1; /* queue full: as soon as something completes */
+	for (unsigned i = n; i < nr; i++)
+		completed(f, &x[i]);
+}
+
+/* The queue is full: once more as soon as something completes. */
+static void wait_turn(struct far_fetcher *f, struct far_fault *x)
+{
+	x->sent_ns = 0;
+	x->retry_ns = 1;
 	x->next = f->waiting;
 	f->waiting = x;
+}
+
+static void submit(struct far_fetcher *f, struct far_io **io, unsigned nr)
+{
+	uint64_t now = far_now_ns();
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		io[i]->next = i + 1 < nr ? io[i + 1] : NULL;
+		io[i]->res = 0;
+		fault_of(io[i])->retry_ns = 0;
+		fault_of(io[i])->sent_ns = now;
+	}
+	for (i = 0; i < nr;) {
+		int n = far_queue_submit(f->q, io[i], nr - i);
+
+		if (n == -EAGAIN || n == 0)
+			break;
+		if (n < 0) { /* the first is refused */
+			fault_of(io[i])->sent_ns = 0;
+			failed(f, fault_of(io[i++]), n);
+			continue;
+		}
+		i += (unsigned)n;
+	}
+	for (; i < nr; i++)
+		wait_turn(f, fault_of(io[i]));
 }
 
 static void retry_due(struct far_fetcher *f)
@@ -247,7 +330,9 @@ static void retry_due(struct far_fetcher *f)
 		struct far_fault *next = x->next;
 
 		if (x->retry_ns <= now) {
-			submit(f, x);
+			struct far_io *io = &x->io;
+
+			submit(f, &io, 1);
 		} else {
 			x->next = f->waiting;
 			f->waiting = x;
@@ -264,8 +349,10 @@ int fetcher_poll(struct far_fetcher *f)
 	retry_due(f);
 	do {
 		n = far_queue_poll(f->q, done, FAR_FAULT_DEPTH);
-		for (int i = 0; i < n; i++)
-			completed(f, (struct far_fault *)(void *)done[i]);
+		for (unsigned i = 0, nr; n > 0 && i < (unsigned)n; i += nr) {
+			nr = run_of(f, done + i, (unsigned)n - i);
+			completed_run(f, fault_of(done[i]), nr);
+		}
 		total += n > 0 ? n : 0;
 	} while (n == FAR_FAULT_DEPTH);
 	if (!total && f->nr_busy > f->nr_abandoned)
@@ -273,12 +360,14 @@ int fetcher_poll(struct far_fetcher *f)
 	return total;
 }
 
-void fetcher_fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
-		   bool is_write, bool is_ahead, uint64_t start_ns)
+void fetcher_add(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
+		 bool is_write, bool is_ahead, uint64_t start_ns)
 {
-	struct far_fault *x = f->idle; /* the caller saw that there is one */
+	/* The first: buffers of what is added in a row are neighbours. */
+	unsigned i = (unsigned)__builtin_ctz(f->idle);
+	struct far_fault *x = &f->faults[i];
 
-	f->idle = x->next;
+	f->idle &= ~(UINT32_C(1) << i);
 	f->nr_busy++;
 	x->pg = pg;
 	x->is_write = is_write;
@@ -286,12 +375,22 @@ void fetcher_fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
 	x->is_abandoned = false;
 	x->tries = 0;
 	x->first_fail_ns = 0;
+	x->sent_ns = x->retry_ns = 0;
 	x->start_ns = start_ns;
 	x->io = (struct far_io){.op = FAR_IO_READ,
 				.off = slot << FAR_PAGE_SHIFT,
 				.buf = x->buf,
 				.len = FAR_PAGE_SIZE};
-	submit(f, x);
+	f->added[f->nr_added++] = &x->io;
+}
+
+void fetcher_send(struct far_fetcher *f)
+{
+	unsigned nr = f->nr_added;
+
+	f->nr_added = 0;
+	if (nr)
+		submit(f, f->added, nr);
 }
 
 bool fetcher_wants(far_word_t w)
@@ -299,17 +398,20 @@ bool fetcher_wants(far_word_t w)
 	return word_state(w) == FAR_PAGE_REMOTE && !(w & FAR_WORD_HELD);
 }
 
-bool fetcher_ahead_one(struct far_fetcher *f, far_pgno_t pg, far_word_t w)
+int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
+		      bool is_write)
 {
 	struct far_pager *p = f->pager;
 
 	if (!far_budget_try(&p->budget, 1))
-		return false;
-	if (far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_FETCHING)))
-		fetcher_fetch(f, pg, word_slot(w), false, true, 0);
-	else
+		return -EAGAIN;
+	if (!far_page_cas(&p->words[pg], &w,
+			  word_with(w, FAR_PAGE_FETCHING) | FAR_WORD_AHEAD)) {
 		far_budget_put(&p->budget, 1);
-	return true;
+		return 0;
+	}
+	fetcher_add(f, pg, word_slot(w), is_write, true, 0);
+	return 1;
 }
 
 void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
@@ -327,14 +429,17 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 		    (int64_t)p->cfg.batch + FAR_FAULT_DEPTH)
 			break;
 		while (!f->idle) {
+			fetcher_send(f);
 			if (f->nr_abandoned == f->depth)
 				return;
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
 			(void)fetcher_poll(f);
 		}
-		if (!fetcher_ahead_one(f, pg, w))
+		if (fetcher_add_ahead(f, pg, w, (w & FAR_WORD_WRITTEN) != 0) <
+		    0)
 			break;
 	}
+	fetcher_send(f);
 	while (f->nr_busy > f->nr_abandoned) {
 		if (!fetcher_poll(f))
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);

@@ -29,7 +29,7 @@ struct far_fault {
 	uint64_t first_fail_ns;
 	uint64_t sent_ns;  /* the backend has it since; 0: it has not */
 	uint64_t retry_ns; /* when to submit again; 0: in flight */
-	char *buf;	   /* one page of near memory */
+	char *buf; /* one page of near memory; those of neighbours are, too */
 	struct far_fault *next;
 };
 
@@ -39,9 +39,11 @@ struct far_fetcher {
 	struct far_queue *q;
 	struct far_stat_shard *stats;
 	struct far_fault faults[FAR_FAULT_DEPTH];
-	struct far_fault *idle;	   /* list by ->next */
-	struct far_fault *waiting; /* to be retried, by ->next */
-	unsigned depth;		   /* how many of faults are in use */
+	uint32_t idle;			       /* one bit for each of faults */
+	struct far_fault *waiting;	       /* to be retried, by ->next */
+	struct far_io *added[FAR_FAULT_DEPTH]; /* and not sent */
+	unsigned nr_added;
+	unsigned depth; /* how many of faults are in use */
 	unsigned nr_busy;
 	unsigned nr_abandoned; /* of these: nobody waits for them */
 	char *bufs;
@@ -62,23 +64,27 @@ void fetcher_note(struct far_fetcher *f, uint64_t start_ns);
 bool fetcher_wants(far_word_t w);
 
 /**
- * fetcher_fetch() - read a page that the caller has moved to FETCHING, its
- * frame charged; needs nr_busy < depth
+ * fetcher_add() - read a page that the caller has moved to FETCHING, its
+ * frame charged; needs nr_busy < depth; goes with the next fetcher_send()
  * @is_ahead: nobody waits for it: if it cannot be read it stays REMOTE
  * @start_ns: when its fault was read
  */
-void fetcher_fetch(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
-		   bool is_write, bool is_ahead, uint64_t start_ns);
+void fetcher_add(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
+		 bool is_write, bool is_ahead, uint64_t start_ns);
+
+/** fetcher_send() - have the backend begin with what was added, in one call */
+void fetcher_send(struct far_fetcher *f);
 
 /** fetcher_poll() - deal with completions and due retries; how many ended */
 int fetcher_poll(struct far_fetcher *f);
 
 /**
- * fetcher_ahead_one() - fetch @pg, which fetcher_wants() by its word @w, for
+ * fetcher_add_ahead() - add @pg, which fetcher_wants() by its word @w, for
  * nobody; needs nr_busy < depth
- * Return: false if no frame is free.
+ * Return: 1; 0 the word has changed; -EAGAIN no frame is free.
  */
-bool fetcher_ahead_one(struct far_fetcher *f, far_pgno_t pg, far_word_t w);
+int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
+		      bool is_write);
 
 /**
  * fetcher_ahead() - fetch up to @nr pages from @start that are remote, as

@@ -16,7 +16,7 @@
 #include "libfar/base/futex.h"
 #include "libfar/pager/pager.h"
 
-#define SERVER_DEPTH 4 /* the page of the fault, and some behind it */
+#define SERVER_DEPTH 32 /* the page of the fault, and some behind it */
 #define MAX_PAGERS 16
 #define FD_FROM 200 /* out of the way of small numbers that programs use */
 #define WAIT_NS (1 * FAR_NS_PER_MS)

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Will the next page be touched, too?  Objects of an allocator lie at a few
- * offsets only, and those that begin near the end of a page go on in the next
- * one; a scan touches every page at its beginning.  So the offset of a fault
- * in its page tells whether a fault on the next page will follow, and what
- * was right for an offset before is right again.
+ * What will be touched after this fault, and how?  Three guesses, each of which
+ * learns from the faults themselves, for there is no accessed bit to read:
  *
- * One score per offset learns from pairs of faults: the thread that faulted
- * on a page whose successor is far, too, either faults on that successor next
- * or does not.  Where the prediction is acted on there is no second fault to
- * learn from; hence every PREDICT_SAMPLE-th time it is not.
+ *  - a stream: a thread that faults on pages at equal distances goes on so.
+ *    The guess was right if its next fault is just behind what was fetched;
+ *    then the window doubles, else it halves, down to none.
+ *  - the next page: objects of an allocator lie at a few offsets only, and
+ *    those that begin near the end of a page go on in the next one.  So the
+ *    offset of a touch tells, and what was right for an offset before is right
+ *    again.  Where it is acted on there is no second fault to learn from;
+ *    hence every PREDICT_SAMPLE-th time it is not.
+ *  - a write: a page that is read in and then written takes a second fault,
+ *    which is saved by letting it arrive writable.
  *
- * Pure: no clock, no locks, no I/O.  One object a monitor, used by it alone.
+ * Pure: no clock, no locks, no I/O.  One object a server, used by it alone.
  */
 #ifndef LIBFAR_PAGER_PREDICT_H
 #define LIBFAR_PAGER_PREDICT_H
@@ -22,6 +25,23 @@
 
 #define PREDICT_OFFSETS 64 /* of 64 bytes each */
 #define PREDICT_SAMPLE 16
+#define PREDICT_STREAMS 8
+#define PREDICT_DELTAS 4
+#define PREDICT_NEAR 64 /* pages: what is farther off is another stream */
+
+/** struct far_stream - a thread's faults near each other */
+struct far_stream {
+	uint32_t tid;
+	uint32_t used; /* when, in faults; 0: never */
+	far_pgno_t last;
+	int32_t delta[PREDICT_DELTAS]; /* between its faults, in pages; a ring
+					*/
+	unsigned nr_deltas;	       /* ever */
+	int32_t stride;
+	unsigned depth;	 /* of the next window */
+	unsigned window; /* pages behind last that were to be fetched */
+	unsigned pages;	 /* of these: that really were */
+};
 
 struct far_predict {
 	uint8_t score[PREDICT_OFFSETS]; /* 0 never .. 255 always */
@@ -31,6 +51,12 @@ struct far_predict {
 	unsigned at; /* its offset */
 	uint32_t tid;
 	far_pgno_t pg;
+
+	struct far_stream streams[PREDICT_STREAMS];
+	uint32_t nr_faults;
+
+	/* pages that came by a read and protected; of these, written after */
+	unsigned nr_read, nr_written, nr_trusted;
 };
 
 /**
@@ -40,5 +66,35 @@ struct far_predict {
  */
 bool predict_next(struct far_predict *pr, uint32_t tid, far_pgno_t pg,
 		  unsigned offset, bool is_next_far);
+
+/** struct far_window - pages that will be touched */
+struct far_window {
+	far_pgno_t start;
+	int32_t stride;
+	unsigned nr;
+	struct far_stream *stream; /* for predict_fetched() */
+	/* what became of the stream's last window, in pages fetched */
+	unsigned nr_useful, nr_wasted;
+};
+
+/**
+ * predict_stream() - @tid faulted on @pg: which pages are next?
+ * @max: pages in a window, at most
+ * @ret: nr 0: it is no stream
+ */
+void predict_stream(struct far_predict *pr, uint32_t tid, far_pgno_t pg,
+		    unsigned max, struct far_window *ret);
+
+/** predict_fetched() - @nr pages of the window were not there, and come */
+void predict_fetched(struct far_window *w, unsigned nr);
+
+/**
+ * predict_write() - a page comes in by a read: should it arrive writable?
+ * @has_been: when it was here last it was read first and then written
+ */
+bool predict_write(struct far_predict *pr, bool has_been);
+
+/** predict_written() - a page that arrived protected has been written */
+void predict_written(struct far_predict *pr);
 
 #endif

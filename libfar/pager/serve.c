@@ -6,7 +6,6 @@
 #include "libfar/base/clock.h"
 #include "libfar/pager/pager.h"
 
-#define READ_AHEAD 15 /* pages behind a fault on a sequential page */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 
 /*
@@ -77,27 +76,91 @@ static void refuse(struct far_server *v, far_pgno_t pg)
 	pager_wake(p, pg); /* something moved: look again */
 }
 
-/* The page behind a fault, if it will be touched, too. */
-static void fetch_next(struct far_server *v, const struct far_uffd_msg *msg,
+/* May the pages behind a fault be taken along? */
+static bool is_fetchable(struct far_pager *p, far_pgno_t pg, far_pgno_t next)
+{
+	/* A thread of the program has no means for pages of the other kind. */
+	return next < p->max_pages &&
+	       space_is_inline(&p->space, pager_addr(p, next)) ==
+		       space_is_inline(&p->space, pager_addr(p, pg)) &&
+	       far_ranges_contains(&p->ranges, next, 1);
+}
+
+/* Frames and buffers that no fault needs: other messages were read, too. */
+static bool has_room(const struct far_fetcher *f)
+{
+	struct far_pager *p = f->pager;
+
+	return f->nr_busy < f->depth / 2 && !atomic_load(&p->is_forking) &&
+	       far_budget_free(&p->budget) >= FAR_FAULT_DEPTH;
+}
+
+/* How many pages of the window @pg is the fault of are far, and come. */
+static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
+			     const struct far_window *win)
+{
+	struct far_fetcher *f = &v->fetch;
+	struct far_pager *p = f->pager;
+	far_pgno_t next = win->start;
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < win->nr && has_room(f); i++) {
+		far_word_t w;
+		int r;
+
+		if (!is_fetchable(p, pg, next))
+			break;
+		w = far_page_load(&p->words[next]);
+		if (fetcher_wants(w) && !(w & FAR_WORD_RANDOM)) {
+			r = fetcher_add_ahead(f, next, w,
+					      (w & FAR_WORD_WRITTEN) != 0);
+			if (r < 0)
+				break;
+			nr += (unsigned)r;
+		}
+		next += (far_pgno_t)(int64_t)win->stride;
+	}
+	return nr;
+}
+
+/* The page behind a fault, if objects there go on in it. */
+static bool fetch_next(struct far_server *v, const struct far_uffd_msg *msg,
 		       far_pgno_t pg)
 {
 	struct far_fetcher *f = &v->fetch;
 	struct far_pager *p = f->pager;
 	far_pgno_t next = pg + 1;
-	/* A thread of the program has no means for pages of the other kind. */
-	bool is_same = next < p->max_pages &&
-		       space_is_inline(&p->space, pager_addr(p, next)) ==
-			       space_is_inline(&p->space, pager_addr(p, pg));
-	far_word_t w = is_same ? far_page_load(&p->words[next]) : 0;
+	far_word_t w =
+		is_fetchable(p, pg, next) ? far_page_load(&p->words[next]) : 0;
 
 	if (!predict_next(&v->predict, msg->tid, pg,
 			  (unsigned)(msg->addr & FAR_PAGE_MASK),
 			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
+		return false;
+	return has_room(f) && fetcher_add_ahead(f, next, w, false) > 0;
+}
+
+/* What will be touched after @pg, with word @w, comes along with it. */
+static void fetch_ahead(struct far_server *v, const struct far_uffd_msg *msg,
+			far_pgno_t pg, far_word_t w)
+{
+	struct far_fetcher *f = &v->fetch;
+	struct far_window win = {.start = pg + 1, .stride = 1};
+
+	if (w & FAR_WORD_RANDOM)
 		return;
-	/* It takes no frame or buffer that a fault may need. */
-	if (f->nr_busy < f->depth / 2 && !atomic_load(&p->is_forking) &&
-	    far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
-		(void)fetcher_ahead_one(f, next, w); /* or without it */
+	if (w & FAR_WORD_SEQ) {
+		win.nr = f->depth / 2;
+		(void)fetch_window(v, pg, &win);
+		return;
+	}
+	predict_stream(&v->predict, msg->tid, pg, f->depth / 2, &win);
+	FAR_COUNT_N(f->stats, prefetch_useful_pages, win.nr_useful);
+	FAR_COUNT_N(f->stats, prefetch_wasted_pages, win.nr_wasted);
+	if (win.nr)
+		predict_fetched(&win, fetch_window(v, pg, &win));
+	else
+		(void)fetch_next(v, msg, pg);
 }
 
 /* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
@@ -133,15 +196,11 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 		break;
 	default:
 		FAR_COUNT(f->stats, faults_remote);
-		/* One that is read at once is there when the thread wakes; of
-		 * others the page that is waited for comes first. */
-		if (v->is_sync && !(w & FAR_WORD_PATTERN))
-			fetch_next(v, msg, pg);
-		fetcher_fetch(f, pg, word_slot(w), is_write, false, start_ns);
-		if (!v->is_sync && !(w & FAR_WORD_PATTERN))
-			fetch_next(v, msg, pg);
-		if (w & FAR_WORD_SEQ)
-			pager_prefetch(p, pg + 1, READ_AHEAD);
+		is_write = is_write ||
+			   predict_write(&v->predict, w & FAR_WORD_WRITTEN);
+		fetcher_add(f, pg, word_slot(w), is_write, false, start_ns);
+		fetch_ahead(v, msg, pg, w);
+		fetcher_send(f);
 		break;
 	}
 	press_if_low(p);
@@ -176,7 +235,8 @@ static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_write_protect);
 	(void)space_protect(&p->space, pager_addr(p, pg), FAR_PAGE_SIZE, false);
-	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF);
+	predict_written(&v->predict);
+	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF | FAR_WORD_WRITTEN);
 	fetcher_note(&v->fetch, start_ns);
 	return true;
 }
@@ -208,6 +268,15 @@ static enum far_served park(struct far_pager *p, far_pgno_t pg, far_word_t w)
 		       : FAR_SERVED_AGAIN;
 }
 
+/* The thread is faster than the pages: those behind must begin sooner. */
+static void late(struct far_server *v, const struct far_uffd_msg *msg,
+		 far_pgno_t pg)
+{
+	FAR_COUNT(v->fetch.stats, prefetch_late_pages);
+	fetch_ahead(v, msg, pg, 0);
+	fetcher_send(&v->fetch);
+}
+
 static enum far_served ended(bool is_done)
 {
 	return is_done ? FAR_SERVED_DONE : FAR_SERVED_AGAIN;
@@ -231,9 +300,12 @@ static enum far_served serve(struct far_server *v, far_pgno_t pg,
 		return ended(msg->kind == FAR_UFFD_FAULT_WP
 				     ? serve_protected(v, pg, w, start_ns)
 				     : serve_raced(v, pg, w));
+	case FAR_PAGE_FETCHING:
+		if ((w & FAR_WORD_AHEAD) && !(w & FAR_WORD_PARKED))
+			late(v, msg, pg);
+		return park(p, pg, w);
 	case FAR_PAGE_TAKING:
 	case FAR_PAGE_RESCUING:
-	case FAR_PAGE_FETCHING:
 		return park(p, pg, w);
 	case FAR_PAGE_LOST:
 		(void)space_poison(&p->space, pager_addr(p, pg));

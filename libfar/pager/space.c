@@ -327,6 +327,14 @@ int space_install(struct far_space *s, char *addr, const void *src,
 	return r;
 }
 
+unsigned space_install_run(struct far_space *s, char *addr, const void *src,
+			   unsigned nr, bool protect)
+{
+	int r = far_uffd_copy_range(fd_of(s, addr), addr, src, nr, protect);
+
+	return r > 0 ? (unsigned)r : 0;
+}
+
 int space_poison(struct far_space *s, char *addr)
 {
 	int r;

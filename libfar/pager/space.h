@@ -145,6 +145,11 @@ static inline char *space_stage_addr(const struct far_space *s, unsigned i)
 int space_install(struct far_space *s, char *addr, const void *src,
 		  bool protect);
 
+/** space_install_run() - fill @nr pages of one kind, which follow each other,
+ * in one system call; how many, from the first on, are done */
+unsigned space_install_run(struct far_space *s, char *addr, const void *src,
+			   unsigned nr, bool protect);
+
 /** space_poison() - touching the page raises SIGBUS from now on */
 int space_poison(struct far_space *s, char *addr);
 

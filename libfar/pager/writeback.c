@@ -367,6 +367,8 @@ static bool settle(struct far_evict_wb *wb, struct wb_entry *e)
 						   : FAR_PAGE_REMOTE);
 			to = word_with_stage(to, 0) &
 			     ~(FAR_WORD_DIRTY | FAR_WORD_DISCARD);
+			if (e->kind == WB_CLEAN) /* only read, this time */
+				to &= ~FAR_WORD_WRITTEN;
 		}
 		if (word_state(to) == FAR_PAGE_ABSENT &&
 		    (left || e->kind == WB_WRITE)) {

@@ -314,9 +314,11 @@ static void sequential_reads_fetch_ahead(void **state)
 					    16 * FAR_PAGE_SIZE) == 16,
 				5);
 	}
+	/* counted when they have been installed */
+	TP_WAIT(TP_STAT(t.pager, prefetched_pages) - a.prefetched_pages >=
+			PAGES(len) * 15 / 16,
+		5);
 	b = tp_stats(t.pager);
-	assert_true(b.prefetched_pages - a.prefetched_pages >=
-		    PAGES(len) * 15 / 16);
 	assert_true(b.faults_remote - a.faults_remote <= PAGES(len) / 16);
 	tp_close(&t);
 }

@@ -62,7 +62,13 @@ extern "C" {
 	FAR_STAT(COUNTER, gone_pages,                                         \
 		 "resident pages found gone, dropped behind libfar's back: zeros") \
 	FAR_STAT(COUNTER, faults_inline,                                      \
-		 "missing faults served in the thread that had them")
+		 "missing faults served in the thread that had them")         \
+	FAR_STAT(COUNTER, prefetch_useful_pages,                              \
+		 "prefetched pages that their stream came past")              \
+	FAR_STAT(COUNTER, prefetch_wasted_pages,                              \
+		 "prefetched pages that it did not come past")                \
+	FAR_STAT(COUNTER, prefetch_late_pages,                                \
+		 "faults on pages that were being prefetched")
 
 /** struct far_stats - set size before far_stats_read(); grows at the end */
 struct far_stats {
