@@ -226,6 +226,7 @@ static void reap(struct worker *w, uint64_t wait_ns)
 		w->tail++;
 		wait_ns = 0;
 	}
+	w->head = w->tail = 0; /* the same staging pages again, and warm */
 }
 
 static void drain(struct worker *w)

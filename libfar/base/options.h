@@ -34,8 +34,8 @@
 		   "upper bound on evictor threads")                          \
 	FAR_OPTION(COUNT, monitors, "0", "0", "16",                           \
 		   "fault threads; 0 chooses by the machine")                 \
-	FAR_OPTION(COUNT, batch, "64", "8", "512",                            \
-		   "pages in one eviction batch")                             \
+	FAR_OPTION(COUNT, batch, "256", "8", "512",                           \
+		   "pages in one eviction batch, at most")                    \
 	FAR_OPTION(SIZE, va, "0", "0", "64T",                                 \
 		   "address space to reserve; 0 chooses by the machine")      \
 	FAR_OPTION(WORD, lazy, "on", "", "off|on",                            \

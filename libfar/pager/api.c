@@ -18,6 +18,8 @@
 #include "libfar/pager/preload.h"
 
 #define DISCARD_MAX 1024 /* pages in one madvise(2) */
+#define BATCH_PART 128	 /* of the limit */
+#define BATCH_MIN 32
 
 const char *far_version(void)
 {
@@ -59,6 +61,16 @@ static int reserve_va(struct far_pager *p)
 	return 0;
 }
 
+/* What is on its way out, and the frames kept free for that, is to be a small
+ * part of the limit. */
+static void limit_batch(struct far_pager *p)
+{
+	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
+
+	p->cfg.batch = far_min_u64(p->cfg.batch,
+				   far_max_u64(limit / BATCH_PART, BATCH_MIN));
+}
+
 static int init_parts(struct far_pager *p)
 {
 	void *mem;
@@ -86,6 +98,7 @@ static int init_parts(struct far_pager *p)
 			p->cfg.budget, strerrordesc_np(-r));
 		return r;
 	}
+	limit_batch(p);
 	return writeback_init(p);
 }
 

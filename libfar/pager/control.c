@@ -470,6 +470,7 @@ static unsigned choose_monitors(const struct far_pager *p)
 static int open_parts(struct far_pager *p)
 {
 	char text[512];
+	unsigned nr;
 	int r;
 
 	r = space_open(&p->space, (unsigned)p->cfg.takeout, p->user_only_ok);
@@ -498,9 +499,8 @@ static int open_parts(struct far_pager *p)
 		if (r < 0)
 			return r;
 	}
-	r = space_stage(&p->space,
-			(unsigned)(2 * p->cfg.batch * p->cfg.evictors *
-				   FAR_EVICT_BATCHES));
+	nr = (unsigned)(p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES);
+	r = space_stage(&p->space, 2 * nr, nr);
 	if (r < 0)
 		return r;
 	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -516,7 +516,7 @@ uint64_t pager_overhead_pages(const struct far_pager *p)
 	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
 	/* What is moved to staging is charged as it was where it came from. */
 	if (!p->space.use_move)
-		n += 2 * p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
+		n += p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
 	return n;
 }
 

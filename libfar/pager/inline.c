@@ -16,7 +16,8 @@
 #include "libfar/base/futex.h"
 #include "libfar/pager/pager.h"
 
-#define SERVER_DEPTH 32 /* the page of the fault, and some behind it */
+#define DEPTH_MIN 8    /* the page of a fault, and some behind it */
+#define DEPTH_PART 512 /* of the limit; for all servers a thirty-second */
 #define MAX_PAGERS 16
 #define FD_FROM 200 /* out of the way of small numbers that programs use */
 #define WAIT_NS (1 * FAR_NS_PER_MS)
@@ -404,6 +405,9 @@ void inline_close(struct far_pager *p)
 
 int inline_start(struct far_pager *p, int program_fd)
 {
+	uint64_t part = atomic_load(&p->budget.sh->limit_pages) / DEPTH_PART;
+	unsigned depth = (unsigned)far_min_u64(far_max_u64(part, DEPTH_MIN),
+					       FAR_FAULT_DEPTH);
 	struct far_inline_server *v;
 	void *mem;
 	int r;
@@ -414,7 +418,7 @@ int inline_start(struct far_pager *p, int program_fd)
 	v = mem;
 	for (unsigned i = 0; r == 0 && i < FAR_INLINE_SERVERS; i++) {
 		v[i].server.is_sync = true;
-		r = fetcher_init(&v[i].server.fetch, p, SERVER_DEPTH,
+		r = fetcher_init(&v[i].server.fetch, p, depth,
 				 pager_shard_inline(p, i));
 	}
 	if (r == 0)
@@ -424,7 +428,11 @@ int inline_start(struct far_pager *p, int program_fd)
 	if (r < 0)
 		inline_stop(p);
 	else
-		far_budget_force(&p->budget, FAR_INLINE_SERVERS * SERVER_DEPTH);
+		/* A synchronous backend has one batch at a time. */
+		far_budget_force(
+			&p->budget,
+			(int64_t)FAR_INLINE_SERVERS * depth +
+				(int64_t)(p->cfg.batch * p->cfg.evictors));
 	p->has_inline = r == 0;
 	return r;
 }

@@ -2,7 +2,7 @@
 /*
  * The page word: all that is known of one far page, in one atomic.
  *
- *   63           32 31       16 15                4 3    0
+ *   63           32 31       15 14                4 3    0
  *  +---------------+-----------+-------------------+------+
  *  |   slot + 1    |stage / pin|       flags       | state|
  *  +---------------+-----------+-------------------+------+
@@ -64,8 +64,8 @@ enum far_page_state {
 #define FAR_WORD_SEQ (UINT64_C(1) << 12)     /* sequential: fetch ahead */
 #define FAR_WORD_WRITTEN (UINT64_C(1) << 13) /* was read, then written */
 
-#define FAR_STAGE_SHIFT 16
-#define FAR_STAGE_MASK (UINT64_C(0xffff) << FAR_STAGE_SHIFT)
+#define FAR_STAGE_SHIFT 15
+#define FAR_STAGE_MASK (UINT64_C(0x1ffff) << FAR_STAGE_SHIFT)
 #define FAR_PIN_ONE (UINT64_C(1) << FAR_STAGE_SHIFT)
 #define FAR_SLOT_SHIFT 32
 #define FAR_SLOT_NONE UINT64_MAX

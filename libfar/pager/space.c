@@ -88,23 +88,38 @@ int space_reserve(struct far_space *s, size_t len)
 	return 0;
 }
 
-int space_stage(struct far_space *s, unsigned nr)
+static int map_stage(unsigned nr, const char *name, char **ret_stage)
 {
 	size_t len = (size_t)nr << FAR_PAGE_SHIFT;
+	int r = nr ? map_guarded(len, ret_stage) : 0;
+
+	if (r < 0 || !nr)
+		return r;
+	(void)madvise(*ret_stage, len, MADV_NOHUGEPAGE);
+	(void)madvise(*ret_stage, len, MADV_DONTFORK);
+	(void)madvise(*ret_stage, len, MADV_DONTDUMP);
+	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, *ret_stage, len, name);
+	return 0;
+}
+
+int space_stage(struct far_space *s, unsigned nr_stage, unsigned nr_copies)
+{
 	int r;
 
-	if (s->stage)
-		return s->nr_stage >= nr ? 0 : -EINVAL;
-	r = map_guarded(len, &s->stage);
+	if (!s->use_move)
+		nr_stage = 0;
+	if (s->stage || s->copies)
+		return s->nr_stage >= nr_stage && s->nr_copies >= nr_copies
+			       ? 0
+			       : -EINVAL;
+	r = map_stage(nr_stage, "far-stage", &s->stage);
 	if (r < 0)
 		return r;
-	s->nr_stage = nr;
-	(void)madvise(s->stage, len, MADV_NOHUGEPAGE);
-	(void)madvise(s->stage, len, MADV_DONTFORK);
-	(void)madvise(s->stage, len, MADV_DONTDUMP);
-	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, s->stage, len,
-		    "far-stage");
-	return 0;
+	s->nr_stage = nr_stage;
+	r = map_stage(nr_copies, "far-copies", &s->copies);
+	if (r == 0)
+		s->nr_copies = nr_copies;
+	return r;
 }
 
 static int open_doorbell(struct far_space *s)
@@ -135,6 +150,7 @@ int space_open(struct far_space *s, unsigned takeout, bool user_only_ok)
 	s->has_poison = (s->info.features & FAR_UFFD_POISON) != 0;
 	s->use_move = (s->info.features & FAR_UFFD_MOVE) != 0 &&
 		      takeout != FAR_TAKEOUT_DONTNEED;
+	s->copies_inline = takeout != FAR_TAKEOUT_MOVE;
 	if (takeout == FAR_TAKEOUT_MOVE && !s->use_move)
 		return -ENOTSUP;
 	s->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -289,13 +305,14 @@ void space_release(struct far_space *s)
 	/* A closed userfaultfd turns evicted pages into zeros: unmap first. */
 	unmap_guarded(s->base, s->len);
 	unmap_guarded(s->stage, (size_t)s->nr_stage << FAR_PAGE_SHIFT);
+	unmap_guarded(s->copies, (size_t)s->nr_copies << FAR_PAGE_SHIFT);
 	if (s->zero)
 		far_near_unmap((void *)(uintptr_t)s->zero, FAR_PAGE_SIZE);
 	if (s->inline_map)
 		far_near_unmap((void *)(uintptr_t)s->inline_map,
 			       inline_map_len(s->len));
 	s->inline_map = NULL;
-	s->base = s->stage = NULL;
+	s->base = s->stage = s->copies = NULL;
 	s->zero = NULL;
 	s->is_registered = false;
 	space_close(s);
@@ -306,8 +323,8 @@ void space_forget_fds(struct far_space *s)
 	s->fd = s->inline_fd = s->pagemap_fd = s->lost_fd = -1;
 	s->is_registered = false;
 	/* not inherited: MADV_DONTFORK */
-	s->stage = NULL;
-	s->nr_stage = 0;
+	s->stage = s->copies = NULL;
+	s->nr_stage = s->nr_copies = 0;
 	s->doorbell = NULL;
 }
 
@@ -407,18 +424,27 @@ int space_present(struct far_space *s, const char *addr, unsigned nr,
 
 /* --- taking out by copy and drop --- */
 
-/* Length of the run of neighbours of one kind that begins at @i. */
+/* Length of the run that begins at @i: neighbours, or held pages between, of
+ * one kind that leave in one way. */
 static unsigned run_at(const struct far_space *s, const struct far_take *t,
 		       unsigned i, unsigned nr)
 {
+	bool is_inline = space_is_inline(s, t[i].addr);
+	bool is_moved = t[i].how == FAR_TAKE_MOVE;
 	unsigned n = 1;
 
 	while (i + n < nr &&
-	       t[i + n].addr == t[i].addr + (size_t)n * FAR_PAGE_SIZE &&
-	       space_is_inline(s, t[i + n].addr) ==
-		       space_is_inline(s, t[i].addr))
+	       t[i + n].addr == t[i + n - 1].addr + ((size_t)t[i + n].gap + 1) *
+							    FAR_PAGE_SIZE &&
+	       (t[i + n].how == FAR_TAKE_MOVE) == is_moved &&
+	       space_is_inline(s, t[i + n].addr) == is_inline)
 		n++;
 	return n;
+}
+
+static size_t pages_between(const struct far_take *a, const struct far_take *b)
+{
+	return (size_t)(b->addr - a->addr) >> FAR_PAGE_SHIFT;
 }
 
 static int copy_out(struct far_space *s, const struct far_take *t)
@@ -426,43 +452,55 @@ static int copy_out(struct far_space *s, const struct far_take *t)
 	char *dst = space_stage_addr(s, t->stage);
 	int r;
 
-	if (!s->use_move) {
+	if (t->stage >= s->nr_stage) {
 		far_page_copy(dst, t->addr);
 		return 0;
 	}
-	/* The staging area is registered: fill it the way faults are. */
+	/* That area is registered: fill it the way faults are. */
 	r = far_uffd_copy(s->fd, dst, t->addr, false);
 	return r == -EEXIST ? -EIO : r;
 }
 
-/* Unmaps pages in one system call where the kernel can (6.13), else in runs. */
+/* In one system call, and one interrupt of the other cores, where the kernel
+ * can (6.13). */
+static void drop_vector(struct iovec *iov, unsigned nr, size_t len)
+{
+#ifdef SYS_process_madvise
+	/* PIDFD_SELF_PROCESS, 6.15 */
+	if (nr > 1 && syscall(SYS_process_madvise, -10001, iov, nr,
+			      MADV_DONTNEED, 0) == (ssize_t)len)
+		return;
+#endif
+	(void)len;
+	for (unsigned i = 0; i < nr; i++)
+		(void)madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
+}
+
 static void drop_pages(const struct far_take *t, unsigned nr)
 {
 	struct iovec iov[MAX_VECTOR];
-	unsigned nr_iov = 0, i = 0;
+	unsigned n = 0;
+	size_t len = 0;
+	char *end = NULL;
 
-	while (i < nr || nr_iov) {
-		if (i < nr && nr_iov < MAX_VECTOR) {
-			if (t[i].res == 0) {
-				iov[nr_iov].iov_base = t[i].addr;
-				iov[nr_iov++].iov_len = FAR_PAGE_SIZE;
-			}
-			i++;
+	for (unsigned i = 0; i < nr; i++) {
+		if (t[i].res < 0)
 			continue;
+		if (t[i].addr == end) {
+			iov[n - 1].iov_len += FAR_PAGE_SIZE;
+		} else {
+			if (n == MAX_VECTOR) {
+				drop_vector(iov, n, len);
+				n = 0;
+				len = 0;
+			}
+			iov[n].iov_base = t[i].addr;
+			iov[n++].iov_len = FAR_PAGE_SIZE;
 		}
-#ifdef SYS_process_madvise
-		/* PIDFD_SELF_PROCESS, 6.15 */
-		ssize_t want = (ssize_t)nr_iov * (ssize_t)FAR_PAGE_SIZE;
-
-		if (nr_iov > 1 && syscall(SYS_process_madvise, -10001, iov,
-					  nr_iov, MADV_DONTNEED, 0) == want)
-			nr_iov = 0;
-#endif
-		for (unsigned k = 0; k < nr_iov; k++)
-			(void)madvise(iov[k].iov_base, iov[k].iov_len,
-				      MADV_DONTNEED);
-		nr_iov = 0;
+		end = t[i].addr + FAR_PAGE_SIZE;
+		len += FAR_PAGE_SIZE;
 	}
+	drop_vector(iov, n, len);
 }
 
 /* Protects and copies one run; pages that are not there get -ENOENT: reading
@@ -470,14 +508,21 @@ static void drop_pages(const struct far_take *t, unsigned nr)
 static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
 {
 	unsigned char present[MAX_VECTOR];
-	int r = space_protect(s, t[0].addr, (size_t)n * FAR_PAGE_SIZE, true);
+	size_t nr = pages_between(&t[0], &t[n - 1]) + 1;
+	int r = space_protect(s, t[0].addr, nr * FAR_PAGE_SIZE, true);
 
 	if (r == 0)
-		r = space_present(s, t[0].addr, n, present);
-	for (unsigned k = 0; k < n; k++)
-		t[k].res = r < 0	? r
-			   : present[k] ? copy_out(s, &t[k])
-					: -ENOENT;
+		r = space_present(s, t[0].addr, (unsigned)nr, present);
+	for (unsigned k = 0; k < n; k++) {
+		if (r < 0)
+			t[k].res = r;
+		else if (!present[pages_between(&t[0], &t[k])])
+			t[k].res = -ENOENT;
+		else
+			t[k].res = t[k].how == FAR_TAKE_DROP
+					   ? 0
+					   : copy_out(s, &t[k]);
+	}
 }
 
 static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
@@ -485,7 +530,8 @@ static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
 	for (unsigned i = 0; i < nr;) {
 		unsigned n = run_at(s, t, i, nr);
 
-		n = n < MAX_VECTOR ? n : MAX_VECTOR;
+		while (pages_between(&t[i], &t[i + n - 1]) >= MAX_VECTOR)
+			n--;
 		copy_run(s, &t[i], n);
 		i += n;
 	}
@@ -582,42 +628,37 @@ static void find_holes(struct far_space *s, struct far_take *t, unsigned nr)
 	}
 }
 
-static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr,
-			 unsigned max_gap)
+static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr)
 {
 	for (unsigned i = 0; i < nr;) {
-		unsigned n = 1;
+		unsigned n = run_at(s, t, i, nr);
 
-		for (; i + n < nr; n++) {
-			const struct far_take *a = &t[i + n - 1];
-			const struct far_take *b = &t[i + n];
-			size_t gap =
-				(size_t)(b->addr - a->addr) >> FAR_PAGE_SHIFT;
-
-			if (gap > max_gap + 1 || b->stage - a->stage != gap ||
-			    space_is_inline(s, a->addr) !=
-				    space_is_inline(s, b->addr))
-				break;
-		}
 		move_run(s, &t[i], n,
-			 (size_t)(t[i + n - 1].addr - t[i].addr) +
+			 (pages_between(&t[i], &t[i + n - 1]) + 1) *
 				 FAR_PAGE_SIZE);
 		i += n;
 	}
 	find_holes(s, t, nr);
 }
 
-void space_take(struct far_space *s, struct far_take *t, unsigned nr,
-		unsigned max_gap)
+void space_take(struct far_space *s, struct far_take *t, unsigned nr)
 {
 	for (unsigned i = 0; i < nr; i++) {
 		t[i].res = -EIO;
 		t[i].was_opened = false;
 	}
-	if (s->use_move)
-		take_by_move(s, t, nr, max_gap);
-	else
-		take_by_copy(s, t, nr);
+	for (unsigned i = 0, n; i < nr; i += n) {
+		bool is_moved = t[i].how == FAR_TAKE_MOVE;
+
+		n = 1;
+		while (i + n < nr &&
+		       (t[i + n].how == FAR_TAKE_MOVE) == is_moved)
+			n++;
+		if (is_moved)
+			take_by_move(s, &t[i], n);
+		else
+			take_by_copy(s, &t[i], n);
+	}
 }
 
 int space_untake(struct far_space *s, char *addr, unsigned stage)
@@ -626,7 +667,7 @@ int space_untake(struct far_space *s, char *addr, unsigned stage)
 	size_t moved;
 	int r = -ENOSYS;
 
-	if (s->use_move)
+	if (stage < s->nr_stage)
 		r = far_uffd_move(fd_of(s, addr), addr, src, FAR_PAGE_SIZE,
 				  &moved);
 	if (r < 0)
@@ -636,7 +677,7 @@ int space_untake(struct far_space *s, char *addr, unsigned stage)
 
 void space_stage_clear(struct far_space *s, unsigned first, unsigned nr)
 {
-	if (s->use_move && nr)
+	if (nr)
 		(void)madvise(space_stage_addr(s, first),
 			      (size_t)nr << FAR_PAGE_SHIFT, MADV_DONTNEED);
 }

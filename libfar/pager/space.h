@@ -3,12 +3,15 @@
  * A space: one userfaultfd over one address range, and how pages get in and
  * out of it.  This one serves anonymous memory of the process itself.
  *
- * Pages go out to a staging area, from which they are written back while the
+ * Pages go out to staging areas, from which they are written back while the
  * program can no longer reach them:
  *  - MOVE (Linux 6.8): the frame itself goes, in runs; refuses pages that a
- *    device may be writing to (DMA pins), which is why it is preferred;
- *  - DONTNEED: write-protect the run, copy it, drop it; for older kernels and
- *    for pages shared with a forked child, which MOVE refuses too.
+ *    device may be writing to (DMA pins), which is why it is preferred.  But
+ *    the kernel interrupts the other cores once for every run of pages;
+ *  - DONTNEED: write-protect the run, holes and all, copy what is dirty, drop
+ *    it: two interrupts a batch.  For older kernels, for pages shared with a
+ *    forked child, which MOVE refuses too, and for inline chunks, whose
+ *    program pins what it hands to devices (far_prepare()).
  */
 #ifndef LIBFAR_PAGER_SPACE_H
 #define LIBFAR_PAGER_SPACE_H
@@ -18,7 +21,7 @@
 #include "libfar/base/compiler.h"
 #include "libfar/uffd/uffd.h"
 
-#define FAR_STAGE_MAX 65536u /* staging pages in all, 16 bits of a word */
+#define FAR_STAGE_MAX 131072u /* staging pages in all, 17 bits of a word */
 
 /* Parts of the range whose faults are served in the thread that faults: whole
  * chunks, which have a userfaultfd of their own kind. */
@@ -31,8 +34,9 @@ typedef int (*far_space_ask_fn)(void *ctx, char *addr, const void *src,
 struct far_space {
 	char *base; /* the program's range */
 	size_t len;
-	char *stage; /* nr_stage pages, near, a mapping of its own */
-	unsigned nr_stage;
+	char *stage;  /* nr_stage pages to move to, a mapping of its own */
+	char *copies; /* nr_copies pages to copy to; numbered after these */
+	unsigned nr_stage, nr_copies;
 	const char *zero;	 /* one page of zeros */
 	volatile char *doorbell; /* touching it wakes a monitor, once */
 	int fd;	       /* userfaultfd, in far-ctl's descriptor table */
@@ -44,7 +48,7 @@ struct far_space {
 	int pagemap_fd;
 	int lost_fd; /* empty memfd: what lost pages are mapped to where
 		      * the kernel cannot poison */
-	bool use_move;
+	bool use_move, copies_inline; /* see space_is_moved() */
 	bool has_poison;
 	bool is_registered;
 	struct far_uffd_info info;
@@ -57,8 +61,9 @@ struct far_space {
  */
 int space_reserve(struct far_space *s, size_t len);
 
-/** space_stage() - make a staging area of @nr pages; 0 or -ENOMEM */
-int space_stage(struct far_space *s, unsigned nr);
+/** space_stage() - make staging areas: @nr_stage pages to move to, if that is
+ * done, and @nr_copies to copy to; 0 or -ENOMEM */
+int space_stage(struct far_space *s, unsigned nr_stage, unsigned nr_copies);
 
 /** space_open() - userfaultfd and helpers, on far-ctl; takeout: options.h */
 int space_open(struct far_space *s, unsigned takeout, bool user_only_ok);
@@ -88,6 +93,12 @@ static inline bool space_is_inline(const struct far_space *s, const char *addr)
 	       1;
 }
 
+/** space_is_moved() - does a page leave by MOVE? */
+static inline bool space_is_moved(const struct far_space *s, const char *addr)
+{
+	return s->use_move && !(s->copies_inline && space_is_inline(s, addr));
+}
+
 /**
  * space_open_inline() - take over @program_fd, a far_uffd_open_signal() in the
  * program's descriptor table, which stays there; far-ctl
@@ -110,10 +121,19 @@ void space_close(struct far_space *s);
 /** space_forget_fds() - in a forked child: they were the parent's */
 void space_forget_fds(struct far_space *s);
 
+enum far_take_how {
+	FAR_TAKE_MOVE, /* to a page of stage */
+	FAR_TAKE_COPY, /* to one of copies */
+	FAR_TAKE_DROP, /* nowhere: it is clean */
+};
+
 /** struct far_take - one page on its way out */
 struct far_take {
-	char *addr;	 /* in the program's range */
+	char *addr; /* in the program's range */
+	enum far_take_how how;
 	unsigned stage;	 /* its staging page */
+	unsigned gap;	 /* pages before it, up to the entry before, that the
+			  * caller holds: they may be worked across */
 	int res;	 /* out: 0; -EBUSY pinned; -ENOENT no page was there;
 			  * other -errno: the page still is */
 	bool was_opened; /* out: may have been written to meanwhile: dirty */
@@ -121,24 +141,24 @@ struct far_take {
 
 /**
  * space_take() - take pages out into their staging pages
- * @t: ascending addresses; where two entries are neighbours in both address
- *	and stage they are moved in one call.  A gap of both the same size,
- *	at most @max_gap pages, is moved across: the caller holds those pages.
+ * @t: ascending addresses; those moved that follow each other there, gap
+ *	included, do so in stage
  * Afterwards each entry with res 0 is unmapped and its content is in its
  * staging page.  The caller owns the pages (TAKING).
  */
-void space_take(struct far_space *s, struct far_take *t, unsigned nr,
-		unsigned max_gap);
+void space_take(struct far_space *s, struct far_take *t, unsigned nr);
 
 /** space_untake() - put a taken page back as it was; 0 or -errno */
 int space_untake(struct far_space *s, char *addr, unsigned stage);
 
-/** space_stage_clear() - free the frames of @nr staging pages from @first */
+/** space_stage_clear() - free what was moved to @nr pages from @first */
 void space_stage_clear(struct far_space *s, unsigned first, unsigned nr);
 
 static inline char *space_stage_addr(const struct far_space *s, unsigned i)
 {
-	return s->stage + ((size_t)i << FAR_PAGE_SHIFT);
+	return i < s->nr_stage ? s->stage + ((size_t)i << FAR_PAGE_SHIFT)
+			       : s->copies + ((size_t)(i - s->nr_stage)
+					      << FAR_PAGE_SHIFT);
 }
 
 /** space_install() - fill a page; see far_uffd_copy(); retries -EAGAIN */

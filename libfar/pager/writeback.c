@@ -18,8 +18,10 @@
 #include "libfar/base/clock.h"
 #include "libfar/pager/pager.h"
 
-/* Pages between two victims that are worth moving across in one call. */
-#define MAX_GAP 8
+/* Pages between two victims that are worth working across in one call: such
+ * as are moved take staging pages, too. */
+#define MOVE_GAP 8
+#define COPY_GAP 32
 /* Faults wait for frames, and none was freed for so long. */
 #define NOBODY_NS (10 * FAR_NS_PER_MS)
 #define NOBODY_FOR_NS (1 * FAR_NS_PER_S)
@@ -30,6 +32,8 @@ struct wb_entry {
 	struct far_io io; /* first: completions come back as far_io */
 	far_pgno_t pg;
 	unsigned stage;
+	enum far_take_how how;
+	unsigned gap; /* held pages before it */
 	enum wb_kind kind;
 	bool is_done;
 };
@@ -38,7 +42,7 @@ struct wb_batch {
 	unsigned nr;	    /* entries */
 	unsigned nr_frames; /* to give back at the end */
 	unsigned io_left;   /* writes not completed, sent or not */
-	unsigned nr_stage;  /* staging pages used, from the first */
+	unsigned nr_stage;  /* staging pages moved to, from the first */
 	unsigned nr_writes, nr_sent;
 	struct far_io *writes[FAR_EVICT_BATCH_MAX];
 	struct wb_entry e[FAR_EVICT_BATCH_MAX];
@@ -51,8 +55,8 @@ struct far_evict_wb {
 	struct far_stat_shard *stats;
 	unsigned index;
 	struct far_placement place;
-	unsigned stage_first; /* of batch 0 */
-	unsigned stage_per_batch;
+	unsigned stage_first, copy_first; /* of batch 0 */
+	unsigned stage_per_batch, copy_per_batch;
 	uint64_t retry_ns; /* writes fail: do not begin before */
 	far_pgno_t steal;  /* where the last search for a slot ended */
 	uint64_t steal_ns; /* the last one found none: not again before */
@@ -71,7 +75,8 @@ static bool is_claimable(far_word_t w)
 	       !(w & FAR_WORD_IOBUSY);
 }
 
-static bool claim(struct far_pager *p, far_pgno_t pg)
+/* The word as it was; false if it is not to be had. */
+static bool claim(struct far_pager *p, far_pgno_t pg, far_word_t *ret_word)
 {
 	far_word_t w = far_page_load(&p->words[pg]);
 
@@ -79,6 +84,7 @@ static bool claim(struct far_pager *p, far_pgno_t pg)
 		far_word_t to = word_with(w, FAR_PAGE_TAKING) &
 				~(FAR_WORD_REF | FAR_WORD_AHEAD);
 
+		*ret_word = w;
 		if (far_page_cas(&p->words[pg], &w, to))
 			return true;
 	}
@@ -133,37 +139,69 @@ static void sort_pages(far_pgno_t *pgs, unsigned nr)
 			}
 }
 
+static enum far_take_how how_of(struct far_pager *p, far_pgno_t pg,
+				far_word_t w)
+{
+	if (space_is_moved(&p->space, pager_addr(p, pg)))
+		return FAR_TAKE_MOVE;
+	return w & FAR_WORD_DIRTY || word_slot(w) == FAR_SLOT_NONE
+		       ? FAR_TAKE_COPY
+		       : FAR_TAKE_DROP;
+}
+
+/* How many pages between two victims are held, to be worked across: all of
+ * them, or none. */
+static unsigned bridge(struct far_pager *p, const struct wb_entry *prev,
+		       const struct wb_entry *e, unsigned stage_left)
+{
+	far_pgno_t d = e->pg - prev->pg - 1;
+	bool is_moved = e->how == FAR_TAKE_MOVE;
+
+	if (!d || d > (is_moved ? MOVE_GAP : COPY_GAP) ||
+	    (is_moved && d > stage_left) ||
+	    is_moved != (prev->how == FAR_TAKE_MOVE) ||
+	    !hold_gap(p, prev->pg + 1, e->pg))
+		return 0;
+	return (unsigned)d;
+}
+
 /*
- * Claims pages and gives each a staging page such that neighbours, and pages
- * across a held gap, are as far apart in staging as in memory.
+ * Claims pages and gives each a staging page such that those moved are as far
+ * apart in staging as in memory, where it is near.
  */
 static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
-			unsigned first, const far_pgno_t *pgs, unsigned nr)
+			unsigned batch, const far_pgno_t *pgs, unsigned nr)
 {
 	struct far_pager *p = wb->p;
+	unsigned first = wb->stage_first + batch * wb->stage_per_batch;
+	unsigned copy = wb->copy_first + batch * wb->copy_per_batch;
 	unsigned stage = 0;
 
 	b->nr = 0;
 	for (unsigned i = 0; i < nr; i++) {
-		struct wb_entry *prev = b->nr ? &b->e[b->nr - 1] : NULL;
-		unsigned gap = 0;
+		struct wb_entry *e = &b->e[b->nr];
+		unsigned left = wb->stage_per_batch - stage;
+		far_word_t w;
 
-		if (!claim(p, pgs[i]))
+		if (!claim(p, pgs[i], &w))
 			continue;
-		if (prev && p->space.use_move) {
-			far_pgno_t d = pgs[i] - prev->pg - 1;
-
-			if (d && d <= MAX_GAP &&
-			    stage + d + (nr - i) <= wb->stage_per_batch &&
-			    hold_gap(p, prev->pg + 1, pgs[i]))
-				gap = d;
+		e->pg = pgs[i];
+		e->how = how_of(p, e->pg, w);
+		e->gap = b->nr ? bridge(p, e - 1, e,
+					left > nr - i ? left - (nr - i) : 0)
+			       : 0;
+		e->stage = 0;
+		if (e->how == FAR_TAKE_MOVE) {
+			stage += e->gap;
+			e->stage = first + stage++;
+		} else if (e->how == FAR_TAKE_COPY) {
+			e->stage = copy++;
 		}
-		stage += gap;
-		b->e[b->nr].pg = pgs[i];
-		b->e[b->nr].stage = first + stage++;
-		b->e[b->nr].is_done = false;
-		b->take[b->nr].addr = pager_addr(p, pgs[i]);
-		b->take[b->nr].stage = b->e[b->nr].stage;
+		e->is_done = false;
+		b->take[b->nr].addr = pager_addr(p, e->pg);
+		b->take[b->nr].how = e->how;
+		b->take[b->nr].stage = e->stage;
+		b->take[b->nr].gap = e->gap;
 		b->nr++;
 	}
 	b->nr_stage = stage;
@@ -171,12 +209,9 @@ static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
 
 static void unhold_batch(struct far_pager *p, const struct wb_batch *b)
 {
-	for (unsigned i = 1; i < b->nr; i++) {
-		far_pgno_t d = b->e[i].pg - b->e[i - 1].pg;
-
-		if (d > 1 && b->e[i].stage - b->e[i - 1].stage == d)
-			unhold(p, b->e[i - 1].pg + 1, b->e[i].pg);
-	}
+	for (unsigned i = 0; i < b->nr; i++)
+		if (b->e[i].gap)
+			unhold(p, b->e[i].pg - b->e[i].gap, b->e[i].pg);
 }
 
 /* --- publish --- */
@@ -211,6 +246,23 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 		far_budget_put(&p->budget, 1);
 	}
 	e->is_done = true;
+}
+
+/* TAKING -> REMOTE: a clean page, which is gone. */
+static void leave(struct far_evict_wb *wb, struct wb_entry *e)
+{
+	struct far_pager *p = wb->p;
+	far_word_t w = far_page_load(&p->words[e->pg]);
+
+	/* it was only read, this time */
+	while (!far_page_cas(&p->words[e->pg], &w,
+			     word_with(w, FAR_PAGE_REMOTE) &
+				     ~(FAR_WORD_PARKED | FAR_WORD_WRITTEN)))
+		;
+	wake_parked(p, w, e->pg);
+	e->is_done = true;
+	FAR_COUNT(wb->stats, evicted_pages);
+	FAR_COUNT(wb->stats, evicted_clean_pages);
 }
 
 /* TAKING -> EVICTING: from here on faults find it in staging. */
@@ -397,7 +449,11 @@ static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
 			     e->kind == WB_NO_SLOT ? -ENOSPC : e->io.res);
 		wb->retry_ns = far_now_ns() + 10 * FAR_NS_PER_MS;
 		if (put_back(wb, e, far_page_load(&p->words[e->pg]))) {
-			b->nr_frames--; /* its frame is in use again */
+			/* its frame is in use again, or another is */
+			if (e->how == FAR_TAKE_MOVE)
+				b->nr_frames--;
+			else
+				far_budget_force(&p->budget, 1);
 			far_evictor_page_in(p->evictor, e->pg);
 			return;
 		}
@@ -440,6 +496,7 @@ static void send(struct far_evict_wb *wb, struct wb_batch *b)
 static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
 {
 	struct far_pager *p = wb->p;
+	unsigned nr_dropped = 0; /* frames that are free now */
 
 	b->nr_frames = b->nr_writes = b->nr_sent = 0;
 	for (unsigned i = 0; i < b->nr; i++) {
@@ -450,8 +507,15 @@ static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
 			untaken(wb, e, &b->take[i]);
 			continue;
 		}
-		b->nr_frames++;
+		if (e->how == FAR_TAKE_MOVE)
+			b->nr_frames++;
+		else
+			nr_dropped++;
 		far_evictor_page_out(p->evictor, e->pg);
+		if (e->how == FAR_TAKE_DROP) {
+			leave(wb, e);
+			continue;
+		}
 		w = publish(wb, e, b->take[i].was_opened);
 		if (!(w & FAR_WORD_DIRTY) && word_slot(w) != FAR_SLOT_NONE)
 			e->kind = WB_CLEAN;
@@ -466,6 +530,8 @@ static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
 		}
 	}
 	b->io_left = b->nr_writes;
+	if (nr_dropped)
+		far_budget_put(&p->budget, nr_dropped);
 }
 
 static unsigned host_begin(struct far_evict_host *h, unsigned worker,
@@ -473,7 +539,6 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 {
 	struct far_evict_wb *wb = &h->p->wb[worker];
 	struct wb_batch *b = &wb->batch[batch];
-	unsigned first = wb->stage_first + batch * wb->stage_per_batch;
 	uint64_t t0 = far_now_ns();
 
 	if (!pager_is_armed(h->p) || (wb->retry_ns && t0 < wb->retry_ns))
@@ -481,10 +546,10 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 	wb->retry_ns = 0;
 	placement_join(&wb->place, &h->p->home_cpu);
 	sort_pages(pgs, nr);
-	claim_batch(wb, b, first, pgs, nr);
+	claim_batch(wb, b, batch, pgs, nr);
 	if (!b->nr)
 		return 0;
-	space_take(&h->p->space, b->take, b->nr, MAX_GAP);
+	space_take(&h->p->space, b->take, b->nr);
 	unhold_batch(h->p, b);
 	publish_batch(wb, b);
 	send(wb, b);
@@ -646,6 +711,9 @@ static int host_thread_begin(struct far_evict_host *h, unsigned worker)
 
 	pager_thread_begin("far-evict", worker);
 	placement_init(&wb->place, NULL);
+	wb->stage_first = worker * wb->stage_per_batch * FAR_EVICT_BATCHES;
+	wb->copy_first = p->space.nr_stage +
+			 worker * wb->copy_per_batch * FAR_EVICT_BATCHES;
 	r = far_queue_open(p->be, 256, &wb->q);
 	if (r < 0)
 		far_log(&p->log, FAR_LOG_ERR,
@@ -706,7 +774,6 @@ int writeback_init(struct far_pager *p)
 		.nr_threads = (unsigned)p->cfg.evictors,
 		.batch = (unsigned)p->cfg.batch,
 	};
-	unsigned per = 2 * (unsigned)p->cfg.batch;
 	void *mem;
 	int r;
 
@@ -723,8 +790,8 @@ int writeback_init(struct far_pager *p)
 		p->wb[i].p = p;
 		p->wb[i].index = i;
 		p->wb[i].stats = pager_shard_evictor(p, i);
-		p->wb[i].stage_per_batch = per;
-		p->wb[i].stage_first = i * per * FAR_EVICT_BATCHES;
+		p->wb[i].copy_per_batch = (unsigned)p->cfg.batch;
+		p->wb[i].stage_per_batch = 2 * (unsigned)p->cfg.batch;
 	}
 	r = far_evictor_create(&attr, &p->evictor);
 	if (r < 0)
