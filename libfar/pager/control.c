@@ -703,6 +703,7 @@ static void housekeep(struct far_pager *p, uint64_t *last_ns)
 		discard_stale(p);
 	report_write_error(p, now);
 	report_gone(p);
+	reserve_relax(&p->reserve, now);
 	(void)far_budget_sweep(&p->budget);
 	stat_page_write(p);
 }

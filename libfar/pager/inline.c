@@ -63,8 +63,13 @@ static struct far_inline_server *acquire(struct far_pager *p)
 			&p->inline_servers[(self + i) % FAR_INLINE_SERVERS];
 		uint32_t idle = 0;
 
-		if (atomic_compare_exchange_strong(&v->is_busy, &idle, 1))
+		if (atomic_compare_exchange_strong(&v->is_busy, &idle, 1)) {
+			if (FAR_UNLIKELY(!v->is_charged))
+				far_budget_force(&p->budget,
+						 v->server.fetch.depth);
+			v->is_charged = true;
 			return v;
+		}
 		if (i % FAR_INLINE_SERVERS == FAR_INLINE_SERVERS - 1)
 			(void)sched_yield();
 	}
@@ -429,10 +434,8 @@ int inline_start(struct far_pager *p, int program_fd)
 		inline_stop(p);
 	else
 		/* A synchronous backend has one batch at a time. */
-		far_budget_force(
-			&p->budget,
-			(int64_t)FAR_INLINE_SERVERS * depth +
-				(int64_t)(p->cfg.batch * p->cfg.evictors));
+		far_budget_force(&p->budget,
+				 (int64_t)(p->cfg.batch * p->cfg.evictors));
 	p->has_inline = r == 0;
 	return r;
 }

@@ -20,6 +20,7 @@
 struct far_inline_server {
 	struct far_server server;
 	_Atomic uint32_t is_busy;
+	bool is_charged; /* its buffers: only who serves has touched them */
 } FAR_CACHE_ALIGNED;
 
 /**

@@ -33,6 +33,7 @@
 #include "libfar/pager/placement.h"
 #include "libfar/pager/predict.h"
 #include "libfar/pager/range.h"
+#include "libfar/pager/reserve.h"
 #include "libfar/pager/serve.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
@@ -137,6 +138,7 @@ struct far_pager {
 	struct far_yield_guard guard; /* of their standing back */
 	_Atomic int home_cpu; /* where the program and its monitor run, if that
 			       * is one core, else -1; the monitor writes */
+	struct far_reserve reserve;
 	struct far_evictor *evictor;
 	struct far_evict_host *evict_host;
 	struct far_evict_wb *wb; /* one per evictor thread */
@@ -204,9 +206,8 @@ static inline int64_t pager_reserve_pages(const struct far_pager *p)
 {
 	uint64_t limit = atomic_load_explicit(&p->budget.sh->limit_pages,
 					      memory_order_relaxed);
-	uint64_t low = far_max_u64(limit / 256, 2 * p->cfg.batch);
 
-	return (int64_t)far_min_u64(low, limit / 4);
+	return reserve_pages(&p->reserve, limit, p->cfg.batch);
 }
 
 /* Shards: one per pager thread, one for application threads (shared: it counts

@@ -8,6 +8,14 @@
 
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 
+/* Somebody finds no frame: evict farther ahead. */
+static void run_short(struct far_pager *p, uint64_t now)
+{
+	reserve_short(&p->reserve, atomic_load(&p->budget.sh->limit_pages),
+		      p->cfg.batch, now);
+	far_budget_press(&p->budget);
+}
+
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
  * bounded by on_loss: if nothing was freed for so long, nothing will be.
@@ -24,6 +32,7 @@ static bool charge(struct far_server *v)
 		return true;
 	t0 = far_now_ns();
 	FAR_COUNT(f->stats, frame_waits);
+	run_short(p, t0);
 	atomic_fetch_add(&b->sh->waiters, 1);
 	do {
 		uint32_t seen = atomic_load(&b->sh->freed);
@@ -91,8 +100,12 @@ static bool has_room(const struct far_fetcher *f)
 {
 	struct far_pager *p = f->pager;
 
-	return f->nr_busy < f->depth / 2 && !atomic_load(&p->is_forking) &&
-	       far_budget_free(&p->budget) >= FAR_FAULT_DEPTH;
+	if (f->nr_busy >= f->depth / 2 || atomic_load(&p->is_forking))
+		return false;
+	if (far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
+		return true;
+	run_short(p, far_now_ns());
+	return false;
 }
 
 /* How many pages of the window @pg is the fault of are far, and come. */

@@ -665,12 +665,12 @@ static uint64_t host_shortage(struct far_evict_host *h, uint64_t in_flight)
 	if (!pager_is_armed(p))
 		return 0;
 	/*
-	 * One batch beyond the reserve, no more: on the core where the program
+	 * As much beyond the reserve, no more: on the core where the program
 	 * runs, a long burst is what its slowest requests wait for.
 	 */
 	if (coming >= low || !is_mine_to_give(p))
 		return 0;
-	return (uint64_t)(low - coming) + p->cfg.batch;
+	return (uint64_t)(low - coming) + (uint64_t)low;
 }
 
 static uint64_t host_local_pages(struct far_evict_host *h)

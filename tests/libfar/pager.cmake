@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-foreach(t page predict range slots yield)
+foreach(t page predict range reserve slots yield)
 	far_add_test(libfar.${t} SOURCES test_${t}.c LABELS unit libfar pager)
 endforeach()
 far_add_test(libfar.budget SOURCES test_budget.c LABELS unit libfar pager)

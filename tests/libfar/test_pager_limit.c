@@ -315,7 +315,7 @@ static void limit_moves_while_running(void **state)
  * gone: otherwise every fault near the end calls an evictor in vain. */
 static void budget_of_one_keeps_its_reserve(void **state)
 {
-	const size_t reserve = 128 * FAR_PAGE_SIZE;
+	const size_t reserve = 32 * FAR_PAGE_SIZE;
 	char path[64], conf[128];
 	struct tp t;
 
