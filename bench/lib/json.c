@@ -91,6 +91,7 @@ void bench_json_lat(struct bench_json *j, const struct bench_lat *lat)
 	bench_json_u64(j, "n", n);
 	bench_json_u64(j, "min_ns", n ? lat->min_ns : 0);
 	bench_json_u64(j, "p50_ns", bench_lat_ns(lat, 0.5));
+	bench_json_u64(j, "p90_ns", bench_lat_ns(lat, 0.9));
 	bench_json_u64(j, "p99_ns", bench_lat_ns(lat, 0.99));
 	bench_json_u64(j, "p999_ns", bench_lat_ns(lat, 0.999));
 	bench_json_u64(j, "max_ns", lat->max_ns);

@@ -24,6 +24,7 @@ _Static_assert(MSGS + FAR_FAULT_DEPTH / 2 <= FAR_FAULT_DEPTH, "fetches");
 #define SPIN_NS (60 * FAR_NS_PER_US)
 #define SPIN_MISSES 16 /* in a row: the backend is slower than that */
 #define SPIN_RETRY 64
+#define WAITED_NS (5 * FAR_NS_PER_US) /* for a message that was not there */
 
 /* A touch outside all mappings: SIGBUS, until the range is mapped. */
 static void serve_wild(struct far_monitor *m, far_pgno_t pg)
@@ -95,14 +96,18 @@ static void read_faults(struct far_monitor *m)
 		/* One message may take one fetch: read what can be served. */
 		unsigned room = FAR_FAULT_DEPTH - m->server.fetch.nr_busy;
 		unsigned want = room < MSGS ? room : MSGS;
-		uint64_t now;
+		uint64_t before, now;
 
 		if (!room)
 			return;
+		before = far_now_ns();
 		n = far_uffd_read(p->space.fd, msgs, want);
 		if (n <= 0)
 			return;
 		now = far_now_ns();
+		/* On the core of who faults, it sleeps whenever we run. */
+		if (now - before > WAITED_NS)
+			placement_nudge(&m->place);
 		for (int i = 0; i < n; i++)
 			handle(m, &msgs[i], now);
 		if (m->server.fetch.nr_busy)

@@ -11,6 +11,7 @@
 
 #define LOOK_NS (500 * FAR_NS_PER_US) /* a look costs a few us */
 #define SETTLED_NS (1 * FAR_NS_PER_MS)
+#define NUDGED_NS (50 * FAR_NS_PER_US) /* even if it seems to run elsewhere */
 #define STREAK 32 /* faults in a row that make a thread the one to follow */
 
 void placement_init(struct far_placement *pl, _Atomic int *home)
@@ -74,6 +75,13 @@ void placement_release(struct far_placement *pl)
 	pl->can_follow = false;
 }
 
+void placement_nudge(struct far_placement *pl)
+{
+	if (pl->cpu >= 0)
+		pl->next_ns = far_min_u64(pl->next_ns,
+					  pl->looked_ns + NUDGED_NS);
+}
+
 void placement_join(struct far_placement *pl, const _Atomic int *home)
 {
 	int cpu = atomic_load_explicit(home, memory_order_relaxed);
@@ -99,6 +107,7 @@ void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns)
 	if (++pl->streak < STREAK || now_ns < pl->next_ns)
 		return;
 	pl->next_ns = now_ns + (pl->is_settled ? SETTLED_NS : LOOK_NS);
+	pl->looked_ns = now_ns;
 	cpu = core_of(pl);
 	if (cpu >= 0 && cpu < CPU_SETSIZE &&
 	    CPU_ISSET((unsigned)cpu, &pl->allowed))

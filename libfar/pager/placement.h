@@ -25,6 +25,7 @@ struct far_placement {
 	bool is_settled;   /* its owner: it stays there, look less often */
 	unsigned streak;   /* how many faults in a row */
 	uint64_t next_ns;  /* when to look where it runs */
+	uint64_t looked_ns;
 };
 
 /** placement_init() - on the thread itself; @home may be NULL */
@@ -38,6 +39,9 @@ void placement_fini(struct far_placement *pl);
 
 /** placement_follow() - @tid faulted; cheap unless it is time to look */
 void placement_follow(struct far_placement *pl, uint32_t tid, uint64_t now_ns);
+
+/** placement_nudge() - the thread seems to run elsewhere: look soon */
+void placement_nudge(struct far_placement *pl);
 
 /** placement_join() - run where @home says, anywhere if it says -1 */
 void placement_join(struct far_placement *pl, const _Atomic int *home);
