@@ -194,6 +194,13 @@ int far_backend_usage(struct far_backend *be, struct far_backend_usage *ret)
 	return be->next ? far_backend_usage(be->next, ret) : -EOPNOTSUPP;
 }
 
+const void *far_backend_peek(struct far_backend *be, uint64_t off, uint32_t len)
+{
+	assert(off % be->caps.align == 0 && len % be->caps.align == 0);
+	/* Not through a filter: it may change what it passes on. */
+	return HAS_OP(be, peek) ? be->ops->peek(be, off, len) : NULL;
+}
+
 int far_backend_reserve(struct far_backend *be, uint64_t len, uint64_t *ret_off)
 {
 	uint64_t off, end;

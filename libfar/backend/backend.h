@@ -62,6 +62,14 @@ int far_queue_submit(struct far_queue *q, struct far_io *list, unsigned nr);
 int far_queue_poll(struct far_queue *q, struct far_io **ret_done,
 		   unsigned max);
 
+/**
+ * far_backend_peek() - where stored bytes lie in readable memory, or NULL
+ * Saves a copy, where the backend is memory and nothing stands before it.
+ * Valid until somebody writes or discards them.  Context: data plane.
+ */
+const void *far_backend_peek(struct far_backend *be, uint64_t off,
+			     uint32_t len);
+
 /** far_queue_event_fd() - descriptor to wait on, or -EOPNOTSUPP when SYNC */
 int far_queue_event_fd(struct far_queue *q);
 

@@ -66,6 +66,16 @@ static int mem_submit(struct far_queue *q, struct far_io *list, unsigned nr)
 	return (int)n;
 }
 
+static const void *mem_peek(struct far_backend *be, uint64_t off, uint32_t len)
+{
+	struct mem_backend *mem = to_mem(be);
+
+	return far_store_is_reserved(&mem->store, off, len) &&
+			       far_store_is_written(&mem->store, off, len)
+		       ? mem->base + off
+		       : NULL;
+}
+
 static int mem_queue_open(struct far_backend *be, unsigned depth,
 			  struct far_queue **ret_q)
 {
@@ -205,4 +215,5 @@ const struct far_backend_ops far_backend_mem_ops = {
 	.queue_close = mem_queue_close,
 	.submit = mem_submit,
 	.poll = far_store_poll,
+	.peek = mem_peek,
 };

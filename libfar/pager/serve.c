@@ -2,6 +2,7 @@
 #include "libfar/pager/serve.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "libfar/base/clock.h"
 #include "libfar/pager/pager.h"
@@ -136,44 +137,79 @@ static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
 	return nr;
 }
 
-/* The page behind a fault, if objects there go on in it. */
-static bool fetch_next(struct far_server *v, const struct far_uffd_msg *msg,
-		       far_pgno_t pg)
+/* Will the page behind a fault be touched, because objects go on in it? */
+static bool is_next_wanted(struct far_server *v, const struct far_uffd_msg *msg,
+			   far_pgno_t pg)
 {
-	struct far_fetcher *f = &v->fetch;
-	struct far_pager *p = f->pager;
+	struct far_pager *p = v->fetch.pager;
 	far_pgno_t next = pg + 1;
 	far_word_t w =
 		is_fetchable(p, pg, next) ? far_page_load(&p->words[next]) : 0;
 
-	if (!predict_next(&v->predict, msg->tid, pg,
-			  (unsigned)(msg->addr & FAR_PAGE_MASK),
-			  fetcher_wants(w) && !(w & FAR_WORD_PATTERN)))
-		return false;
-	return has_room(f) && fetcher_add_ahead(f, next, w, false) > 0;
+	return predict_next(&v->predict, msg->tid, pg,
+			    (unsigned)(msg->addr & FAR_PAGE_MASK),
+			    fetcher_wants(w) && !(w & FAR_WORD_PATTERN));
 }
 
-/* What will be touched after @pg, with word @w, comes along with it. */
-static void fetch_ahead(struct far_server *v, const struct far_uffd_msg *msg,
-			far_pgno_t pg, far_word_t w)
+/* What will be touched after @pg, whose word is @w. */
+static void plan(struct far_server *v, const struct far_uffd_msg *msg,
+		 far_pgno_t pg, far_word_t w, struct far_window *ret)
 {
-	struct far_fetcher *f = &v->fetch;
-	struct far_window win = {.start = pg + 1, .stride = 1};
+	struct far_stat_shard *st = v->fetch.stats;
+	unsigned max = v->fetch.depth / 2;
 
+	memset(ret, 0, sizeof(*ret));
 	if (w & FAR_WORD_RANDOM)
 		return;
 	if (w & FAR_WORD_SEQ) {
-		win.nr = f->depth / 2;
-		(void)fetch_window(v, pg, &win);
+		*ret = (struct far_window){
+			.start = pg + 1, .stride = 1, .nr = max};
 		return;
 	}
-	predict_stream(&v->predict, msg->tid, pg, f->depth / 2, &win);
-	FAR_COUNT_N(f->stats, prefetch_useful_pages, win.nr_useful);
-	FAR_COUNT_N(f->stats, prefetch_wasted_pages, win.nr_wasted);
-	if (win.nr)
-		predict_fetched(&win, fetch_window(v, pg, &win));
-	else
-		(void)fetch_next(v, msg, pg);
+	predict_stream(&v->predict, msg->tid, pg, max, ret);
+	FAR_COUNT_N(st, prefetch_useful_pages, ret->nr_useful);
+	FAR_COUNT_N(st, prefetch_wasted_pages, ret->nr_wasted);
+	if (!ret->nr && is_next_wanted(v, msg, pg))
+		*ret = (struct far_window){
+			.start = pg + 1, .stride = 1, .nr = 1};
+}
+
+/* From where it lies, without a copy between. */
+static bool fill_from_store(struct far_server *v, far_pgno_t pg, uint64_t slot,
+			    bool is_write, uint64_t start_ns)
+{
+	struct far_fetcher *f = &v->fetch;
+	const void *src = far_backend_peek(f->pager->be, slot << FAR_PAGE_SHIFT,
+					   FAR_PAGE_SIZE);
+
+	if (!src)
+		return false;
+	FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
+	pager_fill(f->pager, pg, src, 0, is_write);
+	fetcher_note(f, start_ns);
+	return true;
+}
+
+/* @pg, which is FETCHING, and what will be touched after it. */
+static void fetch(struct far_server *v, const struct far_uffd_msg *msg,
+		  far_pgno_t pg, far_word_t w, uint64_t start_ns)
+{
+	struct far_fetcher *f = &v->fetch;
+	bool is_write = msg->is_write ||
+			predict_write(&v->predict, w & FAR_WORD_WRITTEN);
+	struct far_window win;
+	unsigned nr;
+
+	FAR_COUNT(f->stats, faults_remote);
+	plan(v, msg, pg, w, &win);
+	/* What comes together is read, and installed, together. */
+	if (!win.nr && fill_from_store(v, pg, word_slot(w), is_write, start_ns))
+		return;
+	fetcher_add(f, pg, word_slot(w), is_write, false, start_ns);
+	nr = fetch_window(v, pg, &win);
+	if (win.stream)
+		predict_fetched(&win, nr);
+	fetcher_send(f);
 }
 
 /* ABSENT, REMOTE, EVICTING: take the page over and fill it. */
@@ -208,12 +244,7 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 		fetcher_note(f, start_ns);
 		break;
 	default:
-		FAR_COUNT(f->stats, faults_remote);
-		is_write = is_write ||
-			   predict_write(&v->predict, w & FAR_WORD_WRITTEN);
-		fetcher_add(f, pg, word_slot(w), is_write, false, start_ns);
-		fetch_ahead(v, msg, pg, w);
-		fetcher_send(f);
+		fetch(v, msg, pg, w, start_ns);
 		break;
 	}
 	press_if_low(p);
@@ -285,8 +316,14 @@ static enum far_served park(struct far_pager *p, far_pgno_t pg, far_word_t w)
 static void late(struct far_server *v, const struct far_uffd_msg *msg,
 		 far_pgno_t pg)
 {
+	struct far_window win;
+	unsigned nr;
+
 	FAR_COUNT(v->fetch.stats, prefetch_late_pages);
-	fetch_ahead(v, msg, pg, 0);
+	plan(v, msg, pg, 0, &win);
+	nr = fetch_window(v, pg, &win);
+	if (win.stream)
+		predict_fetched(&win, nr);
 	fetcher_send(&v->fetch);
 }
 

@@ -140,6 +140,12 @@ struct far_backend_ops {
 	 * -EOPNOTSUPP for FAR_CAP_SYNC backends.
 	 */
 	int (*event_fd)(struct far_queue *q);
+	/*
+	 * Optional: where [off, off + len) lies in memory that this process
+	 * can read, until it is next written or discarded; NULL: nowhere, or
+	 * it was never written.  Data plane, any thread.
+	 */
+	const void *(*peek)(struct far_backend *be, uint64_t off, uint32_t len);
 };
 
 /*
