@@ -7,6 +7,7 @@ static const struct far_evict_policy_ops *const policies[] = {
 	&far_policy_clock,
 	&far_policy_fifo,
 	&far_policy_s3fifo,
+	&far_policy_refault,
 };
 
 const struct far_evict_policy_ops *far_evict_policy_find(const char *name)

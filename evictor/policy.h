@@ -18,6 +18,7 @@
 extern const struct far_evict_policy_ops far_policy_clock;
 extern const struct far_evict_policy_ops far_policy_fifo;
 extern const struct far_evict_policy_ops far_policy_s3fifo;
+extern const struct far_evict_policy_ops far_policy_refault;
 
 /*
  * Pages one pick looks at for every victim asked for.  What is left to do is

@@ -766,7 +766,8 @@ static const struct far_evict_host_ops host_ops = {
 
 int writeback_init(struct far_pager *p)
 {
-	static const char *const names[] = {"clock", "fifo", "s3fifo"};
+	static const char *const names[] = {"clock", "fifo", "s3fifo",
+					    "refault"};
 	struct far_evictor_attr attr = {
 		.ops = &host_ops,
 		.policy = far_evict_policy_find(names[p->cfg.policy]),

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const char *const names[] = {"clock", "fifo", "s3fifo"};
+	static const char *const names[] = {"clock", "fifo", "s3fifo",
+					    "refault"};
 	char why[200];
 
 	if (!len || len > INPUT_MAX)

@@ -8,7 +8,7 @@ command -v nm >/dev/null || {
 	exit 77
 }
 objects='uffd fault space writeback flush placement page slots range budget evictor policy
-policy_clock policy_fifo policy_s3fifo'
+policy_clock policy_fifo policy_refault policy_s3fifo'
 forbidden='malloc calloc realloc free aligned_alloc posix_memalign memalign
 strdup strndup asprintf vasprintf printf fprintf vprintf vfprintf dprintf
 vdprintf sprintf puts fputs fputc putchar fwrite perror fopen fdopen fclose

@@ -138,10 +138,10 @@ static void refusals_say_why_and_how(void **state)
 	refused("batch=-1", "not understood", "a whole number");
 	refused("batch=", "not understood", "a whole number");
 	refused("batch=99999999999999999999", "too large", "at most 512");
-	refused("policy=clok", "not one of clock|fifo|s3fifo",
+	refused("policy=clok", "not one of clock|fifo|s3fifo|refault",
 		"did you mean 'clock'?");
 	refused("policy=zzzzzz", "not one of them",
-		"fix: use one of clock|fifo|s3fifo");
+		"fix: use one of clock|fifo|s3fifo|refault");
 	refused("policy=", "not one of them", "use one of");
 	refused("on_loss=30s", "'30s' is not understood", "wait:TIME");
 	refused("local", "'local': no '='", "fix: write name=value");

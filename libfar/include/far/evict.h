@@ -60,7 +60,7 @@ struct far_evict_policy_ops {
 			 unsigned max);
 };
 
-/** far_evict_policy_find() - by name: "clock", "fifo", "s3fifo"; or NULL */
+/** far_evict_policy_find() - by name: "clock", "fifo", "s3fifo", "refault"; or NULL */
 const struct far_evict_policy_ops *far_evict_policy_find(const char *name);
 
 #ifdef __cplusplus
