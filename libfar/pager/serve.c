@@ -126,8 +126,10 @@ static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
 			break;
 		w = far_page_load(&p->words[next]);
 		if (fetcher_wants(w) && !(w & FAR_WORD_RANDOM)) {
-			r = fetcher_add_ahead(f, next, w,
-					      (w & FAR_WORD_WRITTEN) != 0);
+			r = fetcher_add_ahead(
+				f, next, w,
+				predict_write(&v->predict,
+					      w & FAR_WORD_WRITTEN));
 			if (r < 0)
 				break;
 			nr += (unsigned)r;

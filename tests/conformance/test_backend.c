@@ -67,14 +67,19 @@ static void write_page(struct suite *s, uint64_t off, uint64_t version)
 
 static void expect_page(struct suite *s, uint64_t off, uint64_t version)
 {
+	const void *peek;
+
 	memset(s->buf, 0xee, PAGE);
 	assert_int_equal(do_io(s->q, FAR_IO_READ, off, s->buf, PAGE), 0);
 	assert_true(is_page(s->buf, off, version));
+	peek = far_backend_peek(s->be, off, PAGE);
+	assert_true(!peek || memcmp(peek, s->buf, PAGE) == 0);
 }
 
 static void expect_nothing(struct suite *s, uint64_t off)
 {
 	assert_int_equal(do_io(s->q, FAR_IO_READ, off, s->buf, PAGE), -ENODATA);
+	assert_null(far_backend_peek(s->be, off, PAGE));
 }
 
 static void capabilities_are_sane(void **state)

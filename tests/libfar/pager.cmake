@@ -7,7 +7,7 @@ far_add_test(libfar.uffd SOURCES test_uffd.c
 	LABELS unit libfar pager needs-uffd)
 
 # Each program once per way of taking pages out.
-foreach(t limit advice api fork inline system loss)
+foreach(t limit advice ahead api fork inline system loss)
 	far_add_test(pager.${t} SOURCES test_pager_${t}.c test_pager_support.c
 		ARGS move TIMEOUT 60 LABELS integration pager needs-uffd
 		LIBS PkgConfig::URING)
@@ -15,3 +15,6 @@ foreach(t limit advice api fork inline system loss)
 	set_tests_properties(pager.${t}.dontneed PROPERTIES TIMEOUT 60
 		LABELS "integration;pager;needs-uffd" SKIP_RETURN_CODE 77)
 endforeach()
+add_test(NAME pager.inline.auto COMMAND test_pager_inline auto)
+set_tests_properties(pager.inline.auto PROPERTIES TIMEOUT 60
+	LABELS "integration;pager;needs-uffd" SKIP_RETURN_CODE 77)

@@ -75,8 +75,9 @@ int tp_run(int argc, char **argv, const char *name,
 
 	if (argc > 1)
 		tp_takeout = argv[1];
-	if (strcmp(tp_takeout, "move") && strcmp(tp_takeout, "dontneed")) {
-		(void)fprintf(stderr, "usage: %s move|dontneed [TEST]\n",
+	if (strcmp(tp_takeout, "move") && strcmp(tp_takeout, "dontneed") &&
+	    strcmp(tp_takeout, "auto")) {
+		(void)fprintf(stderr, "usage: %s move|dontneed|auto [TEST]\n",
 			      argv[0]);
 		return 2;
 	}

@@ -5,7 +5,8 @@
  * for conditions, and children that report by their status.
  *
  * A test program is run once per way of taking pages out; its first argument
- * is "move" or "dontneed".  The name of a test may be given as the second.
+ * is "move", "dontneed" or "auto".  The name of a test may be given as the
+ * second.
  */
 #ifndef TESTS_LIBFAR_TEST_PAGER_SUPPORT_H
 #define TESTS_LIBFAR_TEST_PAGER_SUPPORT_H
@@ -36,7 +37,7 @@ struct tp {
 	size_t len;
 };
 
-/** tp_takeout - "move" or "dontneed", as the program was asked */
+/** tp_takeout - as the program was asked */
 extern const char *tp_takeout;
 
 /**
