@@ -78,8 +78,8 @@ void placement_release(struct far_placement *pl)
 void placement_nudge(struct far_placement *pl)
 {
 	if (pl->cpu >= 0)
-		pl->next_ns = far_min_u64(pl->next_ns,
-					  pl->looked_ns + NUDGED_NS);
+		pl->next_ns =
+			far_min_u64(pl->next_ns, pl->looked_ns + NUDGED_NS);
 }
 
 void placement_join(struct far_placement *pl, const _Atomic int *home)

@@ -46,7 +46,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_true(share < 16 * MIB || share - cfg.local <= FAR_PAGE_SIZE);
 	assert_string_equal(cfg.far, "lz4:");
 	assert_string_equal(cfg.on_loss, "wait:30s");
-	assert_int_equal(cfg.batch, 64);
+	assert_int_equal(cfg.batch, 256);
 	assert_int_equal(cfg.lazy, 1);
 	assert_int_equal(cfg.log, FAR_LOG_WARN);
 	assert_int_equal(cfg.policy, FAR_POLICY_CLOCK);
