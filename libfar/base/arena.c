@@ -7,6 +7,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* The sanitizer does not see these mappings; where a thread that ended with a
+ * fork had its stack, it would still know of that thread's variables. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(addr, len) ((void)(addr), (void)(len))
+#endif
+
 /*
  * System calls are made directly: under the preload mmap() and munmap() may
  * be our own wrappers, and near memory must never pass through them.
@@ -26,6 +34,7 @@ int far_near_map(size_t len, void **ret_addr)
 	/* Only the size of core dumps depends on it. */
 	(void)syscall(SYS_madvise, addr, bytes, MADV_DONTDUMP);
 	*ret_addr = (void *)addr;
+	ASAN_UNPOISON_MEMORY_REGION(*ret_addr, bytes);
 	return 0;
 }
 
