@@ -181,6 +181,15 @@ static int print_result(const struct bench *b, unsigned i)
 	bench_json_f64(&j, "value", n / s);
 	bench_json_str(&j, "unit", "ops/s");
 	bench_json_lat(&j, &r->out.lat);
+	if (b->o->patterns[i]->jumps) {
+		struct pages_dip dip;
+
+		pages_dip(&r->out, &dip);
+		bench_json_f64(&j, "recovery_ms",
+			       (double)dip.recovery_ns / 1e6);
+		bench_json_f64(&j, "below_quarter_ms",
+			       (double)dip.below_ns / 1e6);
+	}
 	bench_json_f64(&j, "seconds", s);
 	bench_json_f64(&j, "cpu_s", (double)r->cpu_ns / 1e9);
 	bench_json_f64(&j, "cpu_us_per_op", (double)r->cpu_ns / 1e3 / n);

@@ -12,6 +12,8 @@
 
 #define PAGES_MAX_PATTERNS 8
 #define PAGES_EXIT_USAGE 64
+#define PAGES_SLICE_NS UINT64_C(10000000)
+#define PAGES_MAX_SLICES 4096
 
 struct pages_worker;
 
@@ -30,6 +32,7 @@ struct pages_pattern {
 	void (*next)(struct pages_worker *w, struct pages_target *ret_target);
 	/* access; true if all that was read was right */
 	bool (*access)(struct pages_worker *w, const struct pages_target *t);
+	bool jumps; /* what it touches changes half way */
 };
 
 /** struct pages_work - what all workers share; read-only while they run */
@@ -51,7 +54,18 @@ struct pages_outcome {
 	uint64_t nr_bad;      /* accesses that read something wrong */
 	uint64_t elapsed_ns;
 	struct bench_lat lat;
+	uint32_t slices[PAGES_MAX_SLICES]; /* operations in each, by time */
+	unsigned nr_slices;		   /* whole ones */
 };
+
+/** struct pages_dip - what a change half way cost */
+struct pages_dip {
+	uint64_t recovery_ns; /* until 80 % of the median rate before it */
+	uint64_t below_ns;    /* the longest time under 25 % of it */
+};
+
+/** pages_dip() - from the slices of @o */
+void pages_dip(const struct pages_outcome *o, struct pages_dip *ret);
 
 /** struct pages_team - the workers; their positions live across phases */
 struct pages_team {

@@ -12,6 +12,8 @@
 #define ITEM_WORDS 8 /* an item of the zipf pattern is 64 bytes */
 #define ITEMS_PER_PAGE (BENCH_CONTENT_WORDS / ITEM_WORDS)
 #define ZIPF_WRITE_PERCENT 5
+#define GUPS_HOT_PERCENT 90
+#define GUPS_HOT_PART 8 /* of the region */
 
 struct pages_worker {
 	pthread_t thread;
@@ -20,6 +22,8 @@ struct pages_worker {
 	struct bench_rng rng;
 	uint64_t cursor; /* of seq: page within the own part */
 	uint64_t start_ns, end_ns;
+	bool is_second_half;
+	uint32_t slices[PAGES_MAX_SLICES];
 	uint64_t nr_ops, nr_modified, nr_bad;
 	struct bench_lat lat;
 } FAR_CACHE_ALIGNED;
@@ -71,6 +75,18 @@ static void next_zipf(struct pages_worker *w, struct pages_target *ret_target)
 		bench_rng_below(&w->rng, 100) < ZIPF_WRITE_PERCENT;
 }
 
+/* Its hot set jumps from the first part of the region to the last. */
+static void next_gups(struct pages_worker *w, struct pages_target *ret_target)
+{
+	uint64_t nr = w->work->nr_pages, hot = nr / GUPS_HOT_PART;
+
+	next_random(w, ret_target);
+	if (bench_rng_below(&w->rng, 100) >= GUPS_HOT_PERCENT)
+		return;
+	ret_target->pg = bench_rng_below(&w->rng, hot) +
+			 (w->is_second_half ? nr - hot : 0);
+}
+
 static bool access_item(struct pages_worker *w, const struct pages_target *t)
 {
 	_Atomic uint64_t *page = bench_page(w->work->base, t->pg);
@@ -86,19 +102,30 @@ static bool access_item(struct pages_worker *w, const struct pages_target *t)
 }
 
 static const struct pages_pattern patterns[] = {
-	{"seq", "read every word of the next page", next_seq, access_page},
-	{"rand_read", "read 8 bytes in a random page", next_random,
-	 access_read},
-	{"rand_rmw", "modify 8 bytes in a random page", next_random,
-	 access_rmw},
+	{"seq", "read every word of the next page", next_seq, access_page,
+	 false},
+	{"rand_read", "read 8 bytes in a random page", next_random, access_read,
+	 false},
+	{"rand_rmw", "modify 8 bytes in a random page", next_random, access_rmw,
+	 false},
 	{"zipf", "64-byte items, zipfian 0.99, 95 % reads", next_zipf,
-	 access_item},
-	{NULL, NULL, NULL, NULL},
+	 access_item, false},
+	{"gups", "modify 8 bytes, 90 % in an eighth, which jumps half way",
+	 next_gups, access_rmw, true},
+	{NULL, NULL, NULL, NULL, false},
 };
 
 const struct pages_pattern *pages_patterns(void)
 {
 	return patterns;
+}
+
+static void count_slice(struct pages_worker *w, uint64_t now)
+{
+	uint64_t i = (now - w->start_ns) / PAGES_SLICE_NS;
+
+	if (i < PAGES_MAX_SLICES)
+		w->slices[i]++;
 }
 
 static void *worker_main(void *arg)
@@ -115,12 +142,16 @@ static void *worker_main(void *arg)
 		struct pages_target t = {0};
 		uint64_t before;
 
+		w->is_second_half =
+			k->duration_ns ? now - w->start_ns >= k->duration_ns / 2
+				       : w->nr_ops >= quota / 2;
 		k->pattern->next(w, &t);
 		before = far_now_ns();
 		if (!k->pattern->access(w, &t))
 			w->nr_bad++;
 		now = far_now_ns();
 		bench_lat_add(&w->lat, now - before);
+		count_slice(w, now);
 		w->nr_ops++;
 	}
 	w->end_ns = now;
@@ -165,11 +196,44 @@ static void collect(const struct pages_team *team, unsigned nr,
 		ret_outcome->nr_ops += w->nr_ops;
 		ret_outcome->nr_modified += w->nr_modified;
 		ret_outcome->nr_bad += w->nr_bad;
+		for (unsigned k = 0; k < PAGES_MAX_SLICES; k++)
+			ret_outcome->slices[k] += w->slices[k];
 		bench_lat_merge(&ret_outcome->lat, &w->lat);
 		start = far_min_u64(start, w->start_ns);
 		end = far_max_u64(end, w->end_ns);
 	}
 	ret_outcome->elapsed_ns = nr ? end - start : 0;
+	ret_outcome->nr_slices = (unsigned)far_min_u64(
+		ret_outcome->elapsed_ns / PAGES_SLICE_NS, PAGES_MAX_SLICES);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+void pages_dip(const struct pages_outcome *o, struct pages_dip *ret)
+{
+	unsigned half = o->nr_slices / 2, i = half, run = 0, longest = 0;
+	uint32_t sorted[PAGES_MAX_SLICES];
+	uint64_t median;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!half)
+		return;
+	memcpy(sorted, o->slices, half * sizeof(sorted[0]));
+	qsort(sorted, half, sizeof(sorted[0]), by_size);
+	median = sorted[half / 2];
+	while (i < o->nr_slices && o->slices[i] * 10 < median * 8)
+		i++;
+	for (unsigned k = half; k < o->nr_slices; k++) {
+		run = o->slices[k] * 4 < median ? run + 1 : 0;
+		longest = run > longest ? run : longest;
+	}
+	ret->recovery_ns = (i - half) * PAGES_SLICE_NS;
+	ret->below_ns = longest * PAGES_SLICE_NS;
 }
 
 int pages_run(struct pages_team *team, const struct pages_work *work,
@@ -183,6 +247,7 @@ int pages_run(struct pages_team *team, const struct pages_work *work,
 
 		w->work = work;
 		w->nr_ops = w->nr_modified = w->nr_bad = 0;
+		memset(w->slices, 0, sizeof(w->slices));
 		bench_lat_init(&w->lat);
 		err = -pthread_create(&w->thread, NULL, worker_main, w);
 		if (err)
