@@ -746,14 +746,12 @@ static void *ctl_main(void *arg)
 	}
 }
 
-/* Other processes of the budget may hold all frames: let them give some. */
-static void charge_overhead(struct far_pager *p)
+void pager_charge(struct far_pager *p, uint64_t left)
 {
 	struct far_budget *b = &p->budget;
-	uint64_t left = pager_overhead_pages(p);
+	bool has_givers = b->is_file || pager_is_armed(p);
 	uint64_t t0 = far_now_ns();
 
-	p->overhead_pages = left;
 	atomic_fetch_add(&b->sh->waiters, 1);
 	while (left) {
 		unsigned n = (unsigned)far_min_u64(left, OVERHEAD_STEP);
@@ -763,7 +761,7 @@ static void charge_overhead(struct far_pager *p)
 			left -= n;
 			continue;
 		}
-		if (!b->is_file || far_now_ns() - t0 > OVERHEAD_NS)
+		if (!has_givers || far_now_ns() - t0 > OVERHEAD_NS)
 			break;
 		far_budget_press(b);
 		far_budget_wait(b, seen, FAR_NS_PER_MS);
@@ -776,8 +774,10 @@ int pager_start(struct far_pager *p)
 {
 	int r;
 
-	if (!p->overhead_pages)
-		charge_overhead(p);
+	if (!p->overhead_pages) {
+		p->overhead_pages = pager_overhead_pages(p);
+		pager_charge(p, p->overhead_pages);
+	}
 	atomic_store(&p->ctl_up, 0);
 	atomic_store(&p->stopping, 0);
 	r = logger_start(&p->logger);

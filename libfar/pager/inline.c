@@ -53,6 +53,18 @@ static struct far_pager *pager_of(const char *addr)
 	return NULL;
 }
 
+/* Its buffers count when it first serves; if there is no room for them now,
+ * those who have theirs must do, and evictors make some. */
+static bool may_serve(struct far_pager *p, struct far_inline_server *v)
+{
+	if (FAR_LIKELY(v->is_charged))
+		return true;
+	v->is_charged = far_budget_try(&p->budget, v->server.fetch.depth);
+	if (!v->is_charged)
+		server_short(&v->server);
+	return v->is_charged;
+}
+
 /* One of the servers; threads that come back find their own, and its caches. */
 static struct far_inline_server *acquire(struct far_pager *p)
 {
@@ -64,11 +76,9 @@ static struct far_inline_server *acquire(struct far_pager *p)
 		uint32_t idle = 0;
 
 		if (atomic_compare_exchange_strong(&v->is_busy, &idle, 1)) {
-			if (FAR_UNLIKELY(!v->is_charged))
-				far_budget_force(&p->budget,
-						 v->server.fetch.depth);
-			v->is_charged = true;
-			return v;
+			if (may_serve(p, v))
+				return v;
+			atomic_store(&v->is_busy, 0);
 		}
 		if (i % FAR_INLINE_SERVERS == FAR_INLINE_SERVERS - 1)
 			(void)sched_yield();
@@ -430,14 +440,16 @@ int inline_start(struct far_pager *p, int program_fd)
 		r = space_open_inline(&p->space, program_fd);
 	p->inline_servers = v;
 	p->nr_shards = FAR_NR_SHARDS;
-	if (r < 0)
-		inline_stop(p);
-	else
-		/* A synchronous backend has one batch at a time. */
-		far_budget_force(&p->budget,
-				 (int64_t)(p->cfg.batch * p->cfg.evictors));
 	p->has_inline = r == 0;
-	return r;
+	if (r < 0) {
+		inline_stop(p);
+		return r;
+	}
+	/* A synchronous backend has one batch at a time; one server there must
+	 * be. */
+	pager_charge(p, p->cfg.batch * p->cfg.evictors + depth);
+	v[0].is_charged = true;
+	return 0;
 }
 
 void inline_stop(struct far_pager *p)

@@ -257,6 +257,10 @@ static inline void wake_parked(struct far_pager *p, far_word_t w, far_pgno_t pg)
  * and fixed costs; page words are charged by use */
 uint64_t pager_overhead_pages(const struct far_pager *p);
 
+/** pager_charge() - charge @pages to the budget; waits a little for others, or
+ * our evictors, to make room, then does it all the same; not in a handler */
+void pager_charge(struct far_pager *p, uint64_t pages);
+
 /** pager_start() - IDLE to READY; under control; 0 or -errno (logged) */
 int pager_start(struct far_pager *p);
 

@@ -17,6 +17,11 @@ static void run_short(struct far_pager *p, uint64_t now)
 	far_budget_press(&p->budget);
 }
 
+void server_short(struct far_server *v)
+{
+	run_short(v->fetch.pager, far_now_ns());
+}
+
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
  * bounded by on_loss: if nothing was freed for so long, nothing will be.

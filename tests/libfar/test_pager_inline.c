@@ -119,6 +119,7 @@ static void many_threads_serve_themselves(void **state)
 		assert_int_equal(parts[i].wrong, 0);
 	}
 	assert_int_equal(tp_same_all(t.mem, t.len, 2), 0);
+	assert_true(TP_STAT(t.pager, local_peak_bytes) <= TP_LIMIT);
 	tp_close(&t);
 }
 
