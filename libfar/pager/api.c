@@ -83,6 +83,10 @@ static int init_parts(struct far_pager *p)
 	if (r < 0)
 		return r;
 	p->words = mem;
+	if (FAR_HAS_RECORDER) {
+		r = far_near_map(p->max_pages * sizeof(*p->history), &mem);
+		p->history = r == 0 ? mem : NULL; /* or without */
+	}
 	r = far_near_map(FAR_NR_SHARDS * sizeof(*p->shards), &mem);
 	if (r < 0)
 		return r;
@@ -113,6 +117,7 @@ static void destroy(struct far_pager *p)
 		far_ranges_fini(&p->ranges);
 	far_near_unmap((void *)(uintptr_t)p->words,
 		       p->max_pages * sizeof(*p->words));
+	far_near_unmap(p->history, p->max_pages * sizeof(*p->history));
 	far_near_unmap(p->shards, FAR_NR_SHARDS * sizeof(*p->shards));
 	space_release(&p->space);
 	far_near_unmap(p, sizeof(*p));
@@ -554,6 +559,8 @@ static void discard_run(struct far_pager *p, far_pgno_t start, unsigned nr)
 	for (far_pgno_t pg = start; pg < start + nr; pg++) {
 		far_word_t w = far_page_load(&p->words[pg]), to;
 		uint64_t slot;
+
+		recorder_note(p->history, pg, "discarded", w, nr);
 
 		do {
 			/* a slot that is being written is its writer's to

@@ -342,6 +342,8 @@ static int adopt(struct far_pager *p)
 			while (word_state(w) == FAR_PAGE_ABSENT)
 				if (far_page_cas(&p->words[at + i], &w, to)) {
 					found++;
+					recorder_note(p->history, at + i,
+						      "adopted", w, 0);
 					far_evictor_page_in(p->evictor, at + i);
 					break;
 				}

@@ -50,8 +50,9 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 	far_pgno_t pg = pager_page(p, page);
 
 	if (off >= p->space.len) {
-		/* A staging page: space_take() saw that it was there. */
-		FAR_COUNT(m->server.fetch.stats, gone_pages);
+		/* A staging page, which space_take() saw; or the doorbell. */
+		if (page != p->space.doorbell)
+			FAR_COUNT(m->server.fetch.stats, gone_pages);
 		(void)far_uffd_copy(p->space.fd, page, p->space.zero, false);
 		return;
 	}

@@ -63,6 +63,7 @@ static void end_fill(struct far_pager *p, far_pgno_t pg, far_word_t add,
 {
 	far_word_t w = far_page_load(&p->words[pg]), to;
 
+	recorder_note(p->history, pg, "filled", w, r);
 	do {
 		to = word_with_stage(w, 0) &
 		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD | FAR_WORD_HELD);

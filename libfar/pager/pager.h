@@ -33,6 +33,7 @@
 #include "libfar/pager/placement.h"
 #include "libfar/pager/predict.h"
 #include "libfar/pager/range.h"
+#include "libfar/pager/recorder.h"
 #include "libfar/pager/reserve.h"
 #include "libfar/pager/serve.h"
 #include "libfar/pager/slots.h"
@@ -113,6 +114,7 @@ struct far_pager {
 	struct far_slots slots;
 	struct far_ranges ranges;
 	_Atomic far_word_t *words; /* one per page of the address range */
+	struct far_history *history; /* likewise; NULL in release builds */
 	char *base;
 	far_pgno_t max_pages;
 	uint64_t overhead_pages; /* charged for staging and metadata */

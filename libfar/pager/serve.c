@@ -285,6 +285,7 @@ static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
 	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_write_protect);
+	recorder_note(p->history, pg, "unprotected", w, 0);
 	(void)space_protect(&p->space, pager_addr(p, pg), FAR_PAGE_SIZE, false);
 	predict_written(&v->predict);
 	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF | FAR_WORD_WRITTEN);
@@ -304,6 +305,7 @@ static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_raced);
 	r = space_install(&p->space, pager_addr(p, pg), p->space.zero, false);
+	recorder_note(p->history, pg, "missing", w, r);
 	if (r == 0)
 		FAR_COUNT(v->fetch.stats, gone_pages);
 	disown(p, pg, r == 0 ? FAR_WORD_DIRTY : 0);

@@ -98,8 +98,10 @@ static bool hold(struct far_pager *p, far_pgno_t pg)
 
 	while (!(w & FAR_WORD_HELD) && (word_state(w) == FAR_PAGE_ABSENT ||
 					word_state(w) == FAR_PAGE_REMOTE))
-		if (far_page_cas(&p->words[pg], &w, w | FAR_WORD_HELD))
+		if (far_page_cas(&p->words[pg], &w, w | FAR_WORD_HELD)) {
+			recorder_note(p->history, pg, "held", w, 0);
 			return true;
+		}
 	return false;
 }
 
@@ -111,6 +113,7 @@ static void unhold(struct far_pager *p, far_pgno_t from, far_pgno_t to)
 		while (!far_page_cas(&p->words[pg], &w,
 				     w & ~(FAR_WORD_HELD | FAR_WORD_PARKED)))
 			;
+		recorder_note(p->history, pg, "let go", w, 0);
 		wake_parked(p, w, pg);
 	}
 }
@@ -254,6 +257,7 @@ static void leave(struct far_evict_wb *wb, struct wb_entry *e)
 	struct far_pager *p = wb->p;
 	far_word_t w = far_page_load(&p->words[e->pg]);
 
+	recorder_note(p->history, e->pg, "dropped", w, 0);
 	/* it was only read, this time */
 	while (!far_page_cas(&p->words[e->pg], &w,
 			     word_with(w, FAR_PAGE_REMOTE) &
@@ -278,6 +282,7 @@ static far_word_t publish(struct far_evict_wb *wb, struct wb_entry *e,
 		if (was_opened)
 			to |= FAR_WORD_DIRTY;
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	recorder_note(p->history, e->pg, "published", to, e->stage);
 	wake_parked(p, w, e->pg);
 	return to;
 }
@@ -430,6 +435,7 @@ static bool settle(struct far_evict_wb *wb, struct wb_entry *e)
 		if (to == w)
 			return false;
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	recorder_note(p->history, e->pg, "settled", to, e->kind);
 	if (freed != FAR_SLOT_NONE)
 		far_slots_put(&p->slots, freed);
 	return left;
@@ -449,11 +455,7 @@ static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
 			     e->kind == WB_NO_SLOT ? -ENOSPC : e->io.res);
 		wb->retry_ns = far_now_ns() + 10 * FAR_NS_PER_MS;
 		if (put_back(wb, e, far_page_load(&p->words[e->pg]))) {
-			/* its frame is in use again, or another is */
-			if (e->how == FAR_TAKE_MOVE)
-				b->nr_frames--;
-			else
-				far_budget_force(&p->budget, 1);
+			b->nr_frames--; /* its frame is in use again */
 			far_evictor_page_in(p->evictor, e->pg);
 			return;
 		}
@@ -507,15 +509,13 @@ static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
 			untaken(wb, e, &b->take[i]);
 			continue;
 		}
-		if (e->how == FAR_TAKE_MOVE)
-			b->nr_frames++;
-		else
-			nr_dropped++;
 		far_evictor_page_out(p->evictor, e->pg);
 		if (e->how == FAR_TAKE_DROP) {
 			leave(wb, e);
+			nr_dropped++;
 			continue;
 		}
+		b->nr_frames++;
 		w = publish(wb, e, b->take[i].was_opened);
 		if (!(w & FAR_WORD_DIRTY) && word_slot(w) != FAR_SLOT_NONE)
 			e->kind = WB_CLEAN;
@@ -550,6 +550,9 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 	if (!b->nr)
 		return 0;
 	space_take(&h->p->space, b->take, b->nr);
+	for (unsigned i = 0; i < b->nr; i++)
+		recorder_note(h->p->history, b->e[i].pg, "taken",
+			      b->take[i].stage, b->take[i].res);
 	unhold_batch(h->p, b);
 	publish_batch(wb, b);
 	send(wb, b);

@@ -18,6 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "libfar/pager/pager.h"
+
 #define BIG (4 * TP_LIMIT)
 
 /* Makes the pages of the range leave. */
@@ -392,6 +394,24 @@ static void fill_and_drop(struct tp *t, size_t len)
 	assert_int_equal(madvise(t->mem, len, MADV_DONTNEED), 0);
 }
 
+/* Debug builds know what happened to a page. */
+static void expect_history(const struct tp *t, const char *what)
+{
+	int fd = memfd_create("history", MFD_CLOEXEC);
+	char text[4096];
+	ssize_t n;
+
+	if (!FAR_HAS_RECORDER) {
+		(void)close(fd);
+		return;
+	}
+	recorder_print(t->pager->history, pager_page(t->pager, t->mem), fd);
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	assert_non_null(strstr(text, what));
+	(void)close(fd);
+}
+
 /* The program's own madvise(2): zeros, as the manual says, not old data. */
 static void dontneed_of_the_program_reads_zeros(void **state)
 {
@@ -403,6 +423,7 @@ static void dontneed_of_the_program_reads_zeros(void **state)
 	assert_int_equal(tp_same_all(t.mem, len, 0), 0);
 	TP_WAIT(TP_STAT(t.pager, gone_pages) == PAGES(len), 5);
 	TP_WAIT(tp_logged("are gone and read as zeros"), 5);
+	expect_history(&t, "ms ago: missing, word");
 	evict(&t, t.mem, len);
 	assert_int_equal(tp_same_all(t.mem, len, 0), 0);
 	tp_close(&t);

@@ -76,6 +76,7 @@ static void page_explain(struct stress *s, const struct chunk *c, unsigned pg,
 		    (int)getpid(), (size_t)(c - s->chunks), pg, c->version[pg],
 		    nr_wrong, nr_zero, i, (unsigned long long)w[i],
 		    (unsigned long long)word);
+	recorder_print(s->pager->history, pager_page(s->pager, w), 2);
 }
 
 static bool page_check(struct stress *s, struct chunk *c, unsigned pg)
