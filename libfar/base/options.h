@@ -30,6 +30,8 @@
 		   "how pages leave: MOVE respects DMA pins")                 \
 	FAR_OPTION(WORD, policy, "clock", "", "clock|fifo|s3fifo|refault",    \
 		   "which pages leave first")                                 \
+	FAR_OPTION(WORD, ahead, "on", "", "off|on",                           \
+		   "guess from faults what will be touched, and written")     \
 	FAR_OPTION(COUNT, evictors, "1", "1", "16",                           \
 		   "upper bound on evictor threads")                          \
 	FAR_OPTION(COUNT, monitors, "0", "0", "16",                           \

@@ -114,6 +114,12 @@ static bool has_room(const struct far_fetcher *f)
 	return false;
 }
 
+static bool will_write(struct far_server *v, far_word_t w)
+{
+	return v->fetch.pager->cfg.ahead &&
+	       predict_write(&v->predict, (w & FAR_WORD_WRITTEN) != 0);
+}
+
 /* How many pages of the window @pg is the fault of are far, and come. */
 static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
 			     const struct far_window *win)
@@ -131,10 +137,7 @@ static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
 			break;
 		w = far_page_load(&p->words[next]);
 		if (fetcher_wants(w) && !(w & FAR_WORD_RANDOM)) {
-			r = fetcher_add_ahead(
-				f, next, w,
-				predict_write(&v->predict,
-					      w & FAR_WORD_WRITTEN));
+			r = fetcher_add_ahead(f, next, w, will_write(v, w));
 			if (r < 0)
 				break;
 			nr += (unsigned)r;
@@ -173,6 +176,8 @@ static void plan(struct far_server *v, const struct far_uffd_msg *msg,
 			.start = pg + 1, .stride = 1, .nr = max};
 		return;
 	}
+	if (!v->fetch.pager->cfg.ahead)
+		return;
 	predict_stream(&v->predict, msg->tid, pg, max, ret);
 	FAR_COUNT_N(st, prefetch_useful_pages, ret->nr_useful);
 	FAR_COUNT_N(st, prefetch_wasted_pages, ret->nr_wasted);
@@ -202,8 +207,7 @@ static void fetch(struct far_server *v, const struct far_uffd_msg *msg,
 		  far_pgno_t pg, far_word_t w, uint64_t start_ns)
 {
 	struct far_fetcher *f = &v->fetch;
-	bool is_write = msg->is_write ||
-			predict_write(&v->predict, w & FAR_WORD_WRITTEN);
+	bool is_write = msg->is_write || will_write(v, w);
 	struct far_window win;
 	unsigned nr;
 

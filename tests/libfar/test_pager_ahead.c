@@ -94,6 +94,24 @@ static void random_reads_bring_nothing_along(void **state)
 	for_both_kinds(read_at_random);
 }
 
+static void nothing_comes_along_where_it_is_off(void **state)
+{
+	struct tp t = tp_open("lazy=off;ahead=off", LEN);
+	struct far_stats st;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		tp_fill_all(t.mem, LEN, 1);
+		assert_true(tp_evict(t.pager, t.mem, LEN));
+		assert_int_equal(tp_same_all(t.mem, LEN, 1), 0);
+	}
+	st = tp_stats(t.pager);
+	assert_int_equal(st.prefetched_pages, 0);
+	/* read, and then filled again */
+	assert_int_equal(st.faults_write_protect, PAGES(LEN));
+	tp_close(&t);
+}
+
 /* Reads each page, and writes it then; write faults. */
 static uint64_t modify_all(struct tp *t, uint64_t key)
 {
@@ -145,6 +163,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scans_bring_pages_along),
 		cmocka_unit_test(random_reads_bring_nothing_along),
+		cmocka_unit_test(nothing_comes_along_where_it_is_off),
 		cmocka_unit_test(pages_that_were_written_arrive_writable),
 	};
 
