@@ -11,6 +11,7 @@
 #define RETRY_NS (10 * FAR_NS_PER_MS)
 #define WRONG_TRIES 5 /* reads of a page whose checksum is wrong */
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
+#define AHEAD_WAITS 4 /* slices, for frames */
 
 int fetcher_init(struct far_fetcher *f, struct far_pager *p, unsigned depth,
 		 struct far_stat_shard *stats)
@@ -23,6 +24,7 @@ int fetcher_init(struct far_fetcher *f, struct far_pager *p, unsigned depth,
 	f->pager = p;
 	f->stats = stats;
 	f->depth = depth;
+	f->max_ahead = depth / 2;
 	r = far_near_map(len, &bufs);
 	if (r < 0)
 		return r;
@@ -415,6 +417,27 @@ int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
 	return 1;
 }
 
+void pager_short(struct far_pager *p)
+{
+	reserve_short(&p->reserve, atomic_load(&p->budget.sh->limit_pages),
+		      p->cfg.batch, far_now_ns());
+	far_budget_press(&p->budget);
+}
+
+/* Prefetch takes no frame that a fault may need, but asks for more. */
+static bool await_frames(struct far_pager *p)
+{
+	for (unsigned i = 0; i < AHEAD_WAITS; i++) {
+		uint32_t seen = atomic_load(&p->budget.sh->freed);
+
+		if (far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
+			return true;
+		pager_short(p);
+		far_budget_wait(&p->budget, seen, WAIT_SLICE_NS);
+	}
+	return false;
+}
+
 void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 {
 	struct far_pager *p = f->pager;
@@ -425,9 +448,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 
 		if (!fetcher_wants(w))
 			continue;
-		/* Prefetch takes no frame that a fault may need. */
-		if (far_budget_free(&p->budget) <
-		    (int64_t)p->cfg.batch + FAR_FAULT_DEPTH)
+		if (!await_frames(p))
 			break;
 		while (!f->idle) {
 			fetcher_send(f);

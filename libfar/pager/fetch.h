@@ -43,7 +43,8 @@ struct far_fetcher {
 	struct far_fault *waiting;	       /* to be retried, by ->next */
 	struct far_io *added[FAR_FAULT_DEPTH]; /* and not sent */
 	unsigned nr_added;
-	unsigned depth; /* how many of faults are in use */
+	unsigned depth;	    /* how many of faults are in use */
+	unsigned max_ahead; /* while fewer are busy, pages come for nobody */
 	unsigned nr_busy;
 	unsigned nr_abandoned; /* of these: nobody waits for them */
 	char *bufs;
@@ -100,6 +101,9 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
  */
 void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		far_word_t add, bool is_write);
+
+/** pager_short() - somebody finds no frame: let evictors work farther ahead */
+void pager_short(struct far_pager *p);
 
 /** pager_wake() - let the threads that wait for @pg look again (inline.c) */
 void pager_wake(struct far_pager *p, far_pgno_t pg);

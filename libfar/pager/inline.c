@@ -53,16 +53,17 @@ static struct far_pager *pager_of(const char *addr)
 	return NULL;
 }
 
-/* Its buffers count when it first serves; if there is no room for them now,
- * those who have theirs must do, and evictors make some. */
-static bool may_serve(struct far_pager *p, struct far_inline_server *v)
+/* What it fetches ahead needs buffers, which count from then on; if there is
+ * no room for them now, it serves what is asked for, and evictors make some. */
+static void charge_buffers(struct far_pager *p, struct far_inline_server *v)
 {
-	if (FAR_LIKELY(v->is_charged))
-		return true;
-	v->is_charged = far_budget_try(&p->budget, v->server.fetch.depth);
+	struct far_fetcher *f = &v->server.fetch;
+
+	if (far_budget_free(&p->budget) >= (int64_t)f->depth)
+		v->is_charged = far_budget_try(&p->budget, f->depth);
+	f->max_ahead = v->is_charged ? f->depth / 2 : 0;
 	if (!v->is_charged)
-		server_short(&v->server);
-	return v->is_charged;
+		pager_short(p);
 }
 
 /* One of the servers; threads that come back find their own, and its caches. */
@@ -76,9 +77,9 @@ static struct far_inline_server *acquire(struct far_pager *p)
 		uint32_t idle = 0;
 
 		if (atomic_compare_exchange_strong(&v->is_busy, &idle, 1)) {
-			if (may_serve(p, v))
-				return v;
-			atomic_store(&v->is_busy, 0);
+			if (FAR_UNLIKELY(!v->is_charged))
+				charge_buffers(p, v);
+			return v;
 		}
 		if (i % FAR_INLINE_SERVERS == FAR_INLINE_SERVERS - 1)
 			(void)sched_yield();
@@ -445,10 +446,9 @@ int inline_start(struct far_pager *p, int program_fd)
 		inline_stop(p);
 		return r;
 	}
-	/* A synchronous backend has one batch at a time; one server there must
-	 * be. */
-	pager_charge(p, p->cfg.batch * p->cfg.evictors + depth);
-	v[0].is_charged = true;
+	/* A synchronous backend has one batch at a time; and each server has
+	 * one buffer in any case. */
+	pager_charge(p, p->cfg.batch * p->cfg.evictors + FAR_INLINE_SERVERS);
 	return 0;
 }
 

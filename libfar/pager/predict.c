@@ -170,8 +170,9 @@ void predict_stream(struct far_predict *pr, uint32_t tid, far_pgno_t pg,
 	ret->stream = s;
 }
 
-void predict_fetched(struct far_window *w, unsigned nr)
+void predict_fetched(struct far_window *w, unsigned walked, unsigned nr)
 {
+	w->stream->window -= w->nr - walked;
 	w->stream->pages = nr;
 }
 

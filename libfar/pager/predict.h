@@ -85,8 +85,9 @@ struct far_window {
 void predict_stream(struct far_predict *pr, uint32_t tid, far_pgno_t pg,
 		    unsigned max, struct far_window *ret);
 
-/** predict_fetched() - @nr pages of the window were not there, and come */
-void predict_fetched(struct far_window *w, unsigned nr);
+/** predict_fetched() - of the window's first @walked pages, @nr were not there
+ * and come; there was no room for more */
+void predict_fetched(struct far_window *w, unsigned walked, unsigned nr);
 
 /**
  * predict_write() - a page comes in by a read: should it arrive writable?

@@ -9,19 +9,6 @@
 
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
 
-/* Somebody finds no frame: evict farther ahead. */
-static void run_short(struct far_pager *p, uint64_t now)
-{
-	reserve_short(&p->reserve, atomic_load(&p->budget.sh->limit_pages),
-		      p->cfg.batch, now);
-	far_budget_press(&p->budget);
-}
-
-void server_short(struct far_server *v)
-{
-	run_short(v->fetch.pager, far_now_ns());
-}
-
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
  * bounded by on_loss: if nothing was freed for so long, nothing will be.
@@ -38,7 +25,7 @@ static bool charge(struct far_server *v)
 		return true;
 	t0 = far_now_ns();
 	FAR_COUNT(f->stats, frame_waits);
-	run_short(p, t0);
+	pager_short(p);
 	atomic_fetch_add(&b->sh->waiters, 1);
 	do {
 		uint32_t seen = atomic_load(&b->sh->freed);
@@ -106,11 +93,11 @@ static bool has_room(const struct far_fetcher *f)
 {
 	struct far_pager *p = f->pager;
 
-	if (f->nr_busy >= f->depth / 2 || atomic_load(&p->is_forking))
+	if (f->nr_busy >= f->max_ahead || atomic_load(&p->is_forking))
 		return false;
 	if (far_budget_free(&p->budget) >= FAR_FAULT_DEPTH)
 		return true;
-	run_short(p, far_now_ns());
+	pager_short(p);
 	return false;
 }
 
@@ -120,16 +107,16 @@ static bool will_write(struct far_server *v, far_word_t w)
 	       predict_write(&v->predict, (w & FAR_WORD_WRITTEN) != 0);
 }
 
-/* How many pages of the window @pg is the fault of are far, and come. */
-static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
-			     const struct far_window *win)
+/* The pages of the window that are far come, as long as there is room. */
+static void fetch_window(struct far_server *v, far_pgno_t pg,
+			 struct far_window *win)
 {
 	struct far_fetcher *f = &v->fetch;
 	struct far_pager *p = f->pager;
 	far_pgno_t next = win->start;
-	unsigned nr = 0;
+	unsigned nr = 0, i;
 
-	for (unsigned i = 0; i < win->nr && has_room(f); i++) {
+	for (i = 0; i < win->nr && has_room(f); i++) {
 		far_word_t w;
 		int r;
 
@@ -144,7 +131,8 @@ static unsigned fetch_window(struct far_server *v, far_pgno_t pg,
 		}
 		next += (far_pgno_t)(int64_t)win->stride;
 	}
-	return nr;
+	if (win->stream)
+		predict_fetched(win, i, nr);
 }
 
 /* Will the page behind a fault be touched, because objects go on in it? */
@@ -166,7 +154,7 @@ static void plan(struct far_server *v, const struct far_uffd_msg *msg,
 		 far_pgno_t pg, far_word_t w, struct far_window *ret)
 {
 	struct far_stat_shard *st = v->fetch.stats;
-	unsigned max = v->fetch.depth / 2;
+	unsigned max = v->fetch.max_ahead;
 
 	memset(ret, 0, sizeof(*ret));
 	if (w & FAR_WORD_RANDOM)
@@ -209,7 +197,6 @@ static void fetch(struct far_server *v, const struct far_uffd_msg *msg,
 	struct far_fetcher *f = &v->fetch;
 	bool is_write = msg->is_write || will_write(v, w);
 	struct far_window win;
-	unsigned nr;
 
 	FAR_COUNT(f->stats, faults_remote);
 	plan(v, msg, pg, w, &win);
@@ -217,9 +204,7 @@ static void fetch(struct far_server *v, const struct far_uffd_msg *msg,
 	if (!win.nr && fill_from_store(v, pg, word_slot(w), is_write, start_ns))
 		return;
 	fetcher_add(f, pg, word_slot(w), is_write, false, start_ns);
-	nr = fetch_window(v, pg, &win);
-	if (win.stream)
-		predict_fetched(&win, nr);
+	fetch_window(v, pg, &win);
 	fetcher_send(f);
 }
 
@@ -330,13 +315,10 @@ static void late(struct far_server *v, const struct far_uffd_msg *msg,
 		 far_pgno_t pg)
 {
 	struct far_window win;
-	unsigned nr;
 
 	FAR_COUNT(v->fetch.stats, prefetch_late_pages);
 	plan(v, msg, pg, 0, &win);
-	nr = fetch_window(v, pg, &win);
-	if (win.stream)
-		predict_fetched(&win, nr);
+	fetch_window(v, pg, &win);
 	fetcher_send(&v->fetch);
 }
 

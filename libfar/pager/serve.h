@@ -27,9 +27,6 @@ enum far_served {
 	FAR_SERVED_AGAIN,
 };
 
-/** server_short() - it finds no frames: let evictors work farther ahead */
-void server_short(struct far_server *v);
-
 /**
  * server_serve() - deal with the fault @msg on page @pg, which is mapped
  * @start_ns: when it was read

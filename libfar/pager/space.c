@@ -450,57 +450,96 @@ static size_t pages_between(const struct far_take *a, const struct far_take *b)
 static int copy_out(struct far_space *s, const struct far_take *t)
 {
 	char *dst = space_stage_addr(s, t->stage);
+	struct iovec to = {dst, FAR_PAGE_SIZE}, from = {t->addr, FAR_PAGE_SIZE};
 	int r;
 
-	if (t->stage >= s->nr_stage) {
-		far_page_copy(dst, t->addr);
-		return 0;
+	if (t->stage < s->nr_stage) {
+		/* That area is registered: fill it the way faults are. */
+		r = far_uffd_copy(s->fd, dst, t->addr, false);
+		return r == -EEXIST || r == -ENOENT ? -EIO : r;
 	}
-	/* That area is registered: fill it the way faults are. */
-	r = far_uffd_copy(s->fd, dst, t->addr, false);
-	return r == -EEXIST ? -EIO : r;
+	/* The program may drop the page at this moment by a madvise(2) of its
+	 * own, and touching it would be a SIGBUS, which is for its threads. */
+	if (space_is_inline(s, t->addr)) {
+		if (syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1,
+			    0) == (ssize_t)FAR_PAGE_SIZE)
+			return 0;
+		if (errno == EFAULT)
+			return -ENOENT;
+	}
+	far_page_copy(dst, t->addr);
+	return 0;
 }
 
 /* In one system call, and one interrupt of the other cores, where the kernel
- * can (6.13). */
-static void drop_vector(struct iovec *iov, unsigned nr, size_t len)
+ * can (6.13); 0 or -errno. */
+static int drop_vector(struct iovec *iov, unsigned nr, size_t len)
 {
+	int r = 0;
+
 #ifdef SYS_process_madvise
 	/* PIDFD_SELF_PROCESS, 6.15 */
 	if (nr > 1 && syscall(SYS_process_madvise, -10001, iov, nr,
 			      MADV_DONTNEED, 0) == (ssize_t)len)
-		return;
+		return 0;
 #endif
 	(void)len;
 	for (unsigned i = 0; i < nr; i++)
-		(void)madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
+		if (madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED) < 0)
+			r = -errno;
+	return r;
 }
 
-static void drop_pages(const struct far_take *t, unsigned nr)
+/* Some could not be dropped: locked by mlock(2), for one.  They stay. */
+static void drop_each(struct far_take *t, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++)
+		if (t[i].res == 0 &&
+		    madvise(t[i].addr, FAR_PAGE_SIZE, MADV_DONTNEED) < 0)
+			t[i].res = -errno;
+}
+
+static void drop_pages(struct far_take *t, unsigned nr)
 {
 	struct iovec iov[MAX_VECTOR];
-	unsigned n = 0;
+	unsigned n = 0, first = 0;
 	size_t len = 0;
 	char *end = NULL;
 
-	for (unsigned i = 0; i < nr; i++) {
-		if (t[i].res < 0)
-			continue;
-		if (t[i].addr == end) {
-			iov[n - 1].iov_len += FAR_PAGE_SIZE;
-		} else {
-			if (n == MAX_VECTOR) {
-				drop_vector(iov, n, len);
-				n = 0;
-				len = 0;
-			}
-			iov[n].iov_base = t[i].addr;
-			iov[n++].iov_len = FAR_PAGE_SIZE;
+	for (unsigned i = 0; i <= nr; i++) {
+		bool is_taken = i < nr && t[i].res == 0;
+
+		if (i == nr ||
+		    (is_taken && t[i].addr != end && n == MAX_VECTOR)) {
+			if (n && drop_vector(iov, n, len) < 0)
+				drop_each(&t[first], i - first);
+			n = 0;
+			len = 0;
+			first = i;
+			end = NULL;
 		}
+		if (!is_taken)
+			continue;
+		if (t[i].addr != end) {
+			iov[n].iov_base = t[i].addr;
+			iov[n++].iov_len = 0;
+		}
+		iov[n - 1].iov_len += FAR_PAGE_SIZE;
 		end = t[i].addr + FAR_PAGE_SIZE;
 		len += FAR_PAGE_SIZE;
 	}
-	drop_vector(iov, n, len);
+}
+
+/* Which of the @nr pages from @addr, protected from now on, are there. */
+static int protect_run(struct far_space *s, char *addr, size_t nr,
+		       unsigned char *ret_present)
+{
+	int r = space_protect(s, addr, nr * FAR_PAGE_SIZE, true);
+
+	if (r == 0)
+		r = space_present(s, addr, (unsigned)nr, ret_present);
+	/* It is the mapping that is missing, not the page. */
+	return r == -ENOENT ? -EIO : r;
 }
 
 /* Protects and copies one run; pages that are not there get -ENOENT: reading
@@ -509,10 +548,13 @@ static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
 {
 	unsigned char present[MAX_VECTOR];
 	size_t nr = pages_between(&t[0], &t[n - 1]) + 1;
-	int r = space_protect(s, t[0].addr, nr * FAR_PAGE_SIZE, true);
+	int r = protect_run(s, t[0].addr, nr, present);
 
-	if (r == 0)
-		r = space_present(s, t[0].addr, (unsigned)nr, present);
+	if (r < 0 && n > 1) { /* other mappings between: one by one */
+		for (unsigned k = 0; k < n; k++)
+			copy_run(s, &t[k], 1);
+		return;
+	}
 	for (unsigned k = 0; k < n; k++) {
 		if (r < 0)
 			t[k].res = r;

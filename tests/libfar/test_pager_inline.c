@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -228,6 +229,33 @@ static void program_may_drop_and_discard(void **state)
 
 /* --- choosing ---------------------------------------------------------------
  */
+
+/* Under the hands of an evictor, which must not touch what is not there. */
+static void program_may_drop_what_is_leaving(void **state)
+{
+	const size_t len = 256 * FAR_PAGE_SIZE;
+	struct tp t;
+
+	(void)state;
+	if (strcmp(tp_takeout, "move") == 0) {
+		print_message("SKIP: UFFDIO_MOVE of Linux 6.18 can spin for "
+			      "ever where pages are dropped under it\n");
+		skip();
+	}
+	t = open_inline("lazy=off", CHUNK);
+	for (unsigned i = 0; i < 300; i++) {
+		tp_fill_all(t.mem, len, 1 + i);
+		assert_int_equal(far_advise(t.pager, t.mem, len, FAR_ADV_COLD),
+				 0);
+		for (unsigned k = 0; k < i % 64; k++)
+			(void)sched_yield();
+		assert_int_equal(madvise(t.mem, len, MADV_DONTNEED), 0);
+	}
+	tp_fill_all(t.mem, len, 7);
+	assert_true(tp_evict(t.pager, t.mem, len));
+	assert_int_equal(tp_same_all(t.mem, len, 7), 0);
+	tp_close(&t);
+}
 
 static void choice_follows_the_configuration(void **state)
 {
@@ -616,6 +644,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(both_kinds_side_by_side),
 		cmocka_unit_test(unmapped_chunks_serve_either_kind),
 		cmocka_unit_test(program_may_drop_and_discard),
+		cmocka_unit_test(program_may_drop_what_is_leaving),
 		cmocka_unit_test(choice_follows_the_configuration),
 		cmocka_unit_test(more_pagers_than_the_handler_knows),
 		cmocka_unit_test(idle_child_may_begin),

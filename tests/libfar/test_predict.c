@@ -139,7 +139,7 @@ static void touch(struct memory *m, uint32_t tid, far_pgno_t pg)
 		nr++;
 	}
 	if (w.nr)
-		predict_fetched(&w, nr);
+		predict_fetched(&w, w.nr, nr);
 	m->fetched += nr;
 }
 
@@ -243,7 +243,7 @@ static void overtaken_window_is_extended(void **state)
 	(void)state;
 	for (pg = 100; !w.nr; pg++)
 		predict_stream(&pr, TID, pg, MAX, &w);
-	predict_fetched(&w, w.nr);
+	predict_fetched(&w, w.nr, w.nr);
 	assert_int_equal(w.start, pg);
 	pg = w.start + w.nr; /* where the window ends */
 	/* a fault on its second page, which is still on its way */
