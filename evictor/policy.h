@@ -10,6 +10,7 @@
 #define EVICTOR_POLICY_H
 
 #include <assert.h>
+#include <errno.h>
 
 #include <far/evict.h>
 
@@ -42,6 +43,23 @@ static inline bool policy_is_evictable(const struct far_policy_view *view,
 				       far_pgno_t pg)
 {
 	return pg < view->nr_pages && view->is_evictable(view->ctx, pg);
+}
+
+/** policy_init_zeroed() - for a policy whose zeroed memory is its beginning */
+static inline int policy_init_zeroed(void *mem, far_pgno_t max_pages,
+				     struct far_policy **ret_policy)
+{
+	if (!mem || !max_pages)
+		return -EINVAL;
+	*ret_policy = (struct far_policy *)mem;
+	return 0;
+}
+
+/** policy_ignore() - for a policy that sees pages come and go in the view */
+static inline void policy_ignore(struct far_policy *p, far_pgno_t pg)
+{
+	(void)p;
+	(void)pg;
 }
 
 /*

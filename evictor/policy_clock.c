@@ -16,8 +16,6 @@
  */
 #include "evictor/policy.h"
 
-#include <errno.h>
-
 struct far_policy {
 	far_pgno_t hand; /* next page to look at */
 };
@@ -26,22 +24,6 @@ static size_t clock_footprint(far_pgno_t max_pages)
 {
 	(void)max_pages; /* the view knows the pages */
 	return sizeof(struct far_policy);
-}
-
-static int clock_init(void *mem, far_pgno_t max_pages,
-		      struct far_policy **ret_policy)
-{
-	if (!mem || !max_pages)
-		return -EINVAL;
-	*ret_policy = mem;
-	return 0;
-}
-
-/* Pages come and go in the view. */
-static void clock_ignore(struct far_policy *p, far_pgno_t pg)
-{
-	(void)p;
-	(void)pg;
 }
 
 static unsigned clock_pick(struct far_policy *p,
@@ -70,9 +52,9 @@ const struct far_evict_policy_ops far_policy_clock = {
 	.size = sizeof(struct far_evict_policy_ops),
 	.name = "clock",
 	.footprint = clock_footprint,
-	.init = clock_init,
+	.init = policy_init_zeroed,
 	.wants_events = false,
-	.page_in = clock_ignore,
-	.page_out = clock_ignore,
+	.page_in = policy_ignore,
+	.page_out = policy_ignore,
 	.pick = clock_pick,
 };

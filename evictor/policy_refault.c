@@ -17,8 +17,6 @@
  */
 #include "evictor/policy.h"
 
-#include <errno.h>
-
 #define STAYS_MAX 3
 
 /* A page's byte: */
@@ -35,22 +33,6 @@ struct far_policy {
 static size_t refault_footprint(far_pgno_t max_pages)
 {
 	return sizeof(struct far_policy) + max_pages;
-}
-
-static int refault_init(void *mem, far_pgno_t max_pages,
-			struct far_policy **ret_policy)
-{
-	if (!mem || !max_pages)
-		return -EINVAL;
-	*ret_policy = mem;
-	return 0;
-}
-
-/* Pages come and go in the view. */
-static void refault_ignore(struct far_policy *p, far_pgno_t pg)
-{
-	(void)p;
-	(void)pg;
 }
 
 /* The hand comes by a page that is here: does it leave? */
@@ -103,9 +85,9 @@ const struct far_evict_policy_ops far_policy_refault = {
 	.size = sizeof(struct far_evict_policy_ops),
 	.name = "refault",
 	.footprint = refault_footprint,
-	.init = refault_init,
+	.init = policy_init_zeroed,
 	.wants_events = false,
-	.page_in = refault_ignore,
-	.page_out = refault_ignore,
+	.page_in = policy_ignore,
+	.page_out = policy_ignore,
 	.pick = refault_pick,
 };

@@ -46,7 +46,6 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 	struct far_pager *p = m->server.fetch.pager;
 	uintptr_t off = msg->addr - (uintptr_t)p->base;
 	char *page = (char *)(msg->addr & ~(uintptr_t)FAR_PAGE_MASK);
-
 	far_pgno_t pg = pager_page(p, page);
 
 	if (off >= p->space.len) {

@@ -227,9 +227,6 @@ static void program_may_drop_and_discard(void **state)
 	tp_close(&t);
 }
 
-/* --- choosing ---------------------------------------------------------------
- */
-
 /* Under the hands of an evictor, which must not touch what is not there. */
 static void program_may_drop_what_is_leaving(void **state)
 {
@@ -256,6 +253,9 @@ static void program_may_drop_what_is_leaving(void **state)
 	assert_int_equal(tp_same_all(t.mem, len, 7), 0);
 	tp_close(&t);
 }
+
+/* --- choosing ---------------------------------------------------------------
+ */
 
 static void choice_follows_the_configuration(void **state)
 {
