@@ -19,6 +19,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -582,12 +585,41 @@ static void take_by_copy(struct far_space *s, struct far_take *t, unsigned nr)
 
 /* --- taking out by MOVE --- */
 
-static int move_one(struct far_space *s, const struct far_take *t)
+/*
+ * Linux 6.18 (mm/userfaultfd.c, move_pages()) remembers that it has to try a
+ * page again, whose entry another processor changed, even when that has gone
+ * well: it then finds its own work in the way and says EEXIST.
+ */
+static bool has_arrived(struct far_space *s, const char *dst, const char *src)
+{
+	unsigned char is_there, is_here;
+
+	return space_present(s, dst, 1, &is_there) == 0 &&
+	       space_present(s, src, 1, &is_here) == 0 && is_there && !is_here;
+}
+
+/* Moves at most @nr pages; how many did, and why the next one did not. */
+static unsigned move_some(struct far_space *s, char *dst, char *src,
+			  unsigned nr, int *ret_why)
 {
 	size_t moved;
+	unsigned n = 0, spins = 0;
+	int r;
 
-	return far_uffd_move(s->fd, space_stage_addr(s, t->stage), t->addr,
-			     FAR_PAGE_SIZE, &moved);
+	do {
+		size_t off = (size_t)n << FAR_PAGE_SHIFT;
+
+		r = far_uffd_move(s->fd, dst + off, src + off,
+				  ((size_t)nr << FAR_PAGE_SHIFT) - off, &moved);
+		n += (unsigned)(moved >> FAR_PAGE_SHIFT);
+		off += moved;
+		if (r == -EEXIST && has_arrived(s, dst + off, src + off)) {
+			n++;
+			r = -EAGAIN;
+		}
+	} while (n < nr && r == -EAGAIN && (moved || spins++ < MAX_EAGAIN));
+	*ret_why = n < nr ? r : 0;
+	return n;
 }
 
 /*
@@ -619,68 +651,28 @@ static void take_busy(struct far_space *s, struct far_take *t)
 	if (madvise(t->addr, FAR_PAGE_SIZE, MADV_POPULATE_WRITE) < 0)
 		t->res = -errno;
 	else
-		t->res = move_one(s, t);
-}
-
-/* One run: @nr entries whose pages span @len bytes, gaps included. */
-static void move_run(struct far_space *s, struct far_take *t, unsigned nr,
-		     size_t len)
-{
-	char *src = t[0].addr, *dst = space_stage_addr(s, t[0].stage);
-	size_t off = 0, moved;
-	unsigned i = 0, spins = 0;
-
-	while (off < len) {
-		int r = far_uffd_move(s->fd, dst + off, src + off, len - off,
-				      &moved);
-
-		off += moved;
-		for (; i < nr && t[i].addr < src + off; i++)
-			t[i].res = 0;
-		if (r == 0 || (r == -EAGAIN && (moved || spins++ < MAX_EAGAIN)))
-			continue;
-		if (i < nr && t[i].addr == src + off) {
-			t[i].res = r;
-			if (r == -EBUSY)
-				take_busy(s, &t[i]);
-			i++;
-		}
-		off += FAR_PAGE_SIZE;
-	}
-}
-
-/* A hole moves like a page: what did not arrive was not there. */
-static void find_holes(struct far_space *s, struct far_take *t, unsigned nr)
-{
-	unsigned char present[MAX_VECTOR];
-	unsigned i = 0;
-
-	while (i < nr) {
-		unsigned first = t[i].stage, end = i, n;
-
-		while (end < nr && t[end].stage - first < MAX_VECTOR)
-			end++;
-		n = t[end - 1].stage - first + 1;
-		if (space_present(s, space_stage_addr(s, first), n, present) <
-		    0)
-			return; /* then all are taken to be there */
-		for (; i < end; i++)
-			if (t[i].res == 0 && !present[t[i].stage - first])
-				t[i].res = -ENOENT;
-	}
+		(void)move_some(s, space_stage_addr(s, t->stage), t->addr, 1,
+				&t->res);
 }
 
 static void take_by_move(struct far_space *s, struct far_take *t, unsigned nr)
 {
-	for (unsigned i = 0; i < nr;) {
-		unsigned n = run_at(s, t, i, nr);
+	unsigned i = 0;
 
-		move_run(s, &t[i], n,
-			 (pages_between(&t[i], &t[i + n - 1]) + 1) *
-				 FAR_PAGE_SIZE);
-		i += n;
+	while (i < nr) {
+		int why;
+		unsigned n = move_some(s, space_stage_addr(s, t[i].stage),
+				       t[i].addr, run_at(s, t, i, nr), &why);
+
+		for (; n; n--)
+			t[i++].res = 0;
+		if (why == 0)
+			continue;
+		t[i].res = why;
+		if (why == -EBUSY)
+			take_busy(s, &t[i]);
+		i++;
 	}
-	find_holes(s, t, nr);
 }
 
 void space_take(struct far_space *s, struct far_take *t, unsigned nr)
@@ -712,14 +704,21 @@ int space_untake(struct far_space *s, char *addr, unsigned stage)
 	if (stage < s->nr_stage)
 		r = far_uffd_move(fd_of(s, addr), addr, src, FAR_PAGE_SIZE,
 				  &moved);
-	if (r < 0)
+	if (r == -EEXIST && has_arrived(s, addr, src))
+		r = 0;
+	else if (r == -ENOENT) /* reading it would be a fault of our own */
+		r = -EIO;
+	else if (r < 0)
 		r = space_install(s, addr, src, false);
 	return r;
 }
 
 void space_stage_clear(struct far_space *s, unsigned first, unsigned nr)
 {
+	/* The program may have locked all of its memory; the kernels that can
+	 * move (6.8) know this advice (5.18). */
 	if (nr)
 		(void)madvise(space_stage_addr(s, first),
-			      (size_t)nr << FAR_PAGE_SHIFT, MADV_DONTNEED);
+			      (size_t)nr << FAR_PAGE_SHIFT,
+			      MADV_DONTNEED_LOCKED);
 }

@@ -133,7 +133,7 @@ struct far_take {
 	enum far_take_how how;
 	unsigned stage;	 /* its staging page */
 	unsigned gap;	 /* pages before it, up to the entry before, that the
-			  * caller holds: they may be worked across */
+			  * caller holds: to be worked across, if not moved */
 	int res;	 /* out: 0; -EBUSY pinned; -ENOENT no page was there;
 			  * other -errno: the page still is */
 	bool was_opened; /* out: may have been written to meanwhile: dirty */
@@ -141,8 +141,8 @@ struct far_take {
 
 /**
  * space_take() - take pages out into their staging pages
- * @t: ascending addresses; those moved that follow each other there, gap
- *	included, do so in stage
+ * @t: ascending addresses; those moved that follow each other there do so in
+ *	stage
  * Afterwards each entry with res 0 is unmapped and its content is in its
  * staging page.  The caller owns the pages (TAKING).
  */

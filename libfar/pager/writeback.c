@@ -18,9 +18,7 @@
 #include "libfar/base/clock.h"
 #include "libfar/pager/pager.h"
 
-/* Pages between two victims that are worth working across in one call: such
- * as are moved take staging pages, too. */
-#define MOVE_GAP 8
+/* Pages between two victims that are worth working across in one call. */
 #define COPY_GAP 32
 /* Faults wait for frames, and none was freed for so long. */
 #define NOBODY_NS (10 * FAR_NS_PER_MS)
@@ -42,7 +40,7 @@ struct wb_batch {
 	unsigned nr;	    /* entries */
 	unsigned nr_frames; /* to give back at the end */
 	unsigned io_left;   /* writes not completed, sent or not */
-	unsigned nr_stage;  /* staging pages moved to, from the first */
+	unsigned nr_stage;  /* staging pages to move to, from the first */
 	unsigned nr_writes, nr_sent;
 	struct far_io *writes[FAR_EVICT_BATCH_MAX];
 	struct wb_entry e[FAR_EVICT_BATCH_MAX];
@@ -153,25 +151,19 @@ static enum far_take_how how_of(struct far_pager *p, far_pgno_t pg,
 }
 
 /* How many pages between two victims are held, to be worked across: all of
- * them, or none. */
+ * them, or none.  Only what is copied has a use for that. */
 static unsigned bridge(struct far_pager *p, const struct wb_entry *prev,
-		       const struct wb_entry *e, unsigned stage_left)
+		       const struct wb_entry *e)
 {
 	far_pgno_t d = e->pg - prev->pg - 1;
-	bool is_moved = e->how == FAR_TAKE_MOVE;
 
-	if (!d || d > (is_moved ? MOVE_GAP : COPY_GAP) ||
-	    (is_moved && d > stage_left) ||
-	    is_moved != (prev->how == FAR_TAKE_MOVE) ||
-	    !hold_gap(p, prev->pg + 1, e->pg))
+	if (!d || d > COPY_GAP || e->how == FAR_TAKE_MOVE ||
+	    prev->how == FAR_TAKE_MOVE || !hold_gap(p, prev->pg + 1, e->pg))
 		return 0;
 	return (unsigned)d;
 }
 
-/*
- * Claims pages and gives each a staging page such that those moved are as far
- * apart in staging as in memory, where it is near.
- */
+/* Claims pages and gives each a staging page: neighbours neighbouring ones. */
 static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
 			unsigned batch, const far_pgno_t *pgs, unsigned nr)
 {
@@ -183,23 +175,18 @@ static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
 	b->nr = 0;
 	for (unsigned i = 0; i < nr; i++) {
 		struct wb_entry *e = &b->e[b->nr];
-		unsigned left = wb->stage_per_batch - stage;
 		far_word_t w;
 
 		if (!claim(p, pgs[i], &w))
 			continue;
 		e->pg = pgs[i];
 		e->how = how_of(p, e->pg, w);
-		e->gap = b->nr ? bridge(p, e - 1, e,
-					left > nr - i ? left - (nr - i) : 0)
-			       : 0;
+		e->gap = b->nr ? bridge(p, e - 1, e) : 0;
 		e->stage = 0;
-		if (e->how == FAR_TAKE_MOVE) {
-			stage += e->gap;
+		if (e->how == FAR_TAKE_MOVE)
 			e->stage = first + stage++;
-		} else if (e->how == FAR_TAKE_COPY) {
+		else if (e->how == FAR_TAKE_COPY)
 			e->stage = copy++;
-		}
 		e->is_done = false;
 		b->take[b->nr].addr = pager_addr(p, e->pg);
 		b->take[b->nr].how = e->how;
@@ -795,7 +782,7 @@ int writeback_init(struct far_pager *p)
 		p->wb[i].index = i;
 		p->wb[i].stats = pager_shard_evictor(p, i);
 		p->wb[i].copy_per_batch = (unsigned)p->cfg.batch;
-		p->wb[i].stage_per_batch = 2 * (unsigned)p->cfg.batch;
+		p->wb[i].stage_per_batch = (unsigned)p->cfg.batch;
 	}
 	r = far_evictor_create(&attr, &p->evictor);
 	if (r < 0)

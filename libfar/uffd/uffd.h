@@ -102,10 +102,12 @@ int far_uffd_protect(int fd, void *addr, size_t len, bool on);
 int far_uffd_wake(int fd, void *addr, size_t len);
 
 /**
- * far_uffd_move() - move pages from @src to @dst; holes are skipped
- * @ret_moved: bytes dealt with from the start, holes included; also written
- *	on failure, the page behind it is the one that failed
- * Return: 0 all; -EBUSY pinned or shared by a fork; -errno.
+ * far_uffd_move() - move pages from @src to @dst, up to the first hole
+ * @ret_moved: bytes known to be moved from the start; also written on failure,
+ *	the page behind it is the one that failed
+ * Return: 0 all; -EAGAIN try again, or some of them; -ENOENT a hole; -EBUSY
+ *	pinned or shared by a fork; -EEXIST @dst has a page: of Linux 6.18 it
+ *	may be the one to move, which has arrived; -errno.
  */
 int far_uffd_move(int fd, void *dst, void *src, size_t len, size_t *ret_moved);
 

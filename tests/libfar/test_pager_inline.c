@@ -234,11 +234,6 @@ static void program_may_drop_what_is_leaving(void **state)
 	struct tp t;
 
 	(void)state;
-	if (strcmp(tp_takeout, "move") == 0) {
-		print_message("SKIP: UFFDIO_MOVE of Linux 6.18 can spin for "
-			      "ever where pages are dropped under it\n");
-		skip();
-	}
 	t = open_inline("lazy=off", CHUNK);
 	for (unsigned i = 0; i < 300; i++) {
 		tp_fill_all(t.mem, len, 1 + i);

@@ -309,7 +309,7 @@ static void need(unsigned feature, const char *what)
 	skip();
 }
 
-static void move_takes_pages_and_steps_over_holes(void **state)
+static void move_takes_pages_up_to_a_hole(void **state)
 {
 	struct range r, dst;
 	unsigned char vec[NR];
@@ -332,8 +332,16 @@ static void move_takes_pages_and_steps_over_holes(void **state)
 	}
 	memset(page_of_a, 'a', PG);
 	assert_int_equal(far_uffd_move(r.fd, dst.mem, r.mem, NR * PG, &moved),
+			 -EAGAIN); /* some, not all */
+	assert_int_equal(moved, 4 * PG);
+	assert_int_equal(far_uffd_move(r.fd, dst.mem + 4 * PG, r.mem + 4 * PG,
+				       (NR - 4) * PG, &moved),
+			 -ENOENT);
+	assert_int_equal(moved, 0);
+	assert_int_equal(far_uffd_move(r.fd, dst.mem + 6 * PG, r.mem + 6 * PG,
+				       (NR - 6) * PG, &moved),
 			 0);
-	assert_int_equal(moved, NR * PG);
+	assert_int_equal(moved, (NR - 6) * PG);
 	assert_int_equal(mincore(r.mem, NR * PG, vec), 0);
 	for (int i = 0; i < NR; i++)
 		assert_false(vec[i] & 1);
@@ -343,7 +351,7 @@ static void move_takes_pages_and_steps_over_holes(void **state)
 	/* and one of them back; its place is empty, the next one is taken */
 	assert_int_equal(far_uffd_copy(r.fd, r.mem + PG, page_of_a, false), 0);
 	assert_int_equal(far_uffd_move(r.fd, r.mem, dst.mem, 2 * PG, &moved),
-			 -EAGAIN); /* some, not all */
+			 -EAGAIN);
 	assert_int_equal(moved, PG);
 	assert_int_equal(
 		far_uffd_move(r.fd, r.mem + PG, dst.mem + PG, PG, &moved),
@@ -413,7 +421,7 @@ int main(void)
 		cmocka_unit_test(copy_range_tells_how_far_it_came),
 		cmocka_unit_test(first_write_to_a_protected_page_is_told),
 		cmocka_unit_test(wake_lets_a_waiter_look_again),
-		cmocka_unit_test(move_takes_pages_and_steps_over_holes),
+		cmocka_unit_test(move_takes_pages_up_to_a_hole),
 		cmocka_unit_test(poisoned_page_kills_who_touches_it),
 		cmocka_unit_test(poison_wakes_and_discarding_heals),
 	};
