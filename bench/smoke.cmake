@@ -22,12 +22,19 @@ bench_smoke(pages.zram 60 bench-pages ${smoke} --backend zram)
 # The kernel's own out-of-memory killer takes the peer now and then.
 set_tests_properties(bench.pages.zram PROPERTIES
 	SKIP_REGULAR_EXPRESSION "out of memory at this limit")
+foreach(kernel pagerank bfs lookup)
+	bench_smoke(kernels.${kernel} 60
+		bench-kernels --scale 12 --trials 1 ${kernel})
+endforeach()
 bench_smoke(fault 60 bench-fault --smoke)
 if(FAR_PRELOAD)
 	bench_smoke(demo 120 ${CMAKE_CURRENT_SOURCE_DIR}/demo --quick)
 	bench_smoke(run 120 ${CMAKE_CURRENT_SOURCE_DIR}/run --quick)
 	bench_smoke(redis_peers 180
 		${CMAKE_CURRENT_SOURCE_DIR}/redis_peers --quick)
-	set_tests_properties(bench.run bench.redis_peers PROPERTIES
+	bench_smoke(kernel_peers 180
+		${CMAKE_CURRENT_SOURCE_DIR}/kernel_peers --quick)
+	set_tests_properties(bench.run bench.redis_peers bench.kernel_peers
+		PROPERTIES
 		LABELS "bench-smoke;long")
 endif()
