@@ -107,6 +107,23 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 	end_fill(p, pg, add, is_clean, r);
 }
 
+void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, unsigned nr)
+{
+	unsigned n = nr > 1 ? space_install_run(&p->space, pager_addr(p, pg),
+						p->space.zero, nr, false)
+			    : 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		far_word_t add =
+			i ? FAR_WORD_DIRTY | FAR_WORD_AHEAD : FAR_WORD_DIRTY;
+
+		if (i < n)
+			end_fill(p, pg + i, add, false, 0);
+		else
+			pager_fill(p, pg + i, p->space.zero, add, true);
+	}
+}
+
 /* --- fetching --- */
 
 void fetcher_note(struct far_fetcher *f, uint64_t start_ns)

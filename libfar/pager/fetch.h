@@ -102,6 +102,10 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
 void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		far_word_t add, bool is_write);
 
+/** pager_fill_zeros() - pager_fill() with zeros of @nr FETCHING pages from @pg,
+ * at most FAR_ZERO_RUN; nobody asked for any but the first */
+void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, unsigned nr);
+
 /** pager_short() - somebody finds no frame: let evictors work farther ahead */
 void pager_short(struct far_pager *p);
 

@@ -149,9 +149,9 @@ static bool is_next_wanted(struct far_server *v, const struct far_uffd_msg *msg,
 			    fetcher_wants(w) && !(w & FAR_WORD_PATTERN));
 }
 
-/* What will be touched after @pg, whose word is @w. */
-static void plan(struct far_server *v, const struct far_uffd_msg *msg,
-		 far_pgno_t pg, far_word_t w, struct far_window *ret)
+/* What the stream of @pg, whose word is @w, will touch after it. */
+static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
+			far_pgno_t pg, far_word_t w, struct far_window *ret)
 {
 	struct far_stat_shard *st = v->fetch.stats;
 	unsigned max = v->fetch.max_ahead;
@@ -169,9 +169,54 @@ static void plan(struct far_server *v, const struct far_uffd_msg *msg,
 	predict_stream(&v->predict, msg->tid, pg, max, ret);
 	FAR_COUNT_N(st, prefetch_useful_pages, ret->nr_useful);
 	FAR_COUNT_N(st, prefetch_wasted_pages, ret->nr_wasted);
-	if (!ret->nr && is_next_wanted(v, msg, pg))
+}
+
+/* The same, or the next page alone. */
+static void plan(struct far_server *v, const struct far_uffd_msg *msg,
+		 far_pgno_t pg, far_word_t w, struct far_window *ret)
+{
+	plan_stream(v, msg, pg, w, ret);
+	if (!ret->nr && !(w & FAR_WORD_RANDOM) && v->fetch.pager->cfg.ahead &&
+	    is_next_wanted(v, msg, pg))
 		*ret = (struct far_window){
 			.start = pg + 1, .stride = 1, .nr = 1};
+}
+
+/* Will @pg be touched for the first time soon?  Then it is FETCHING now. */
+static bool claim_zero(struct far_pager *p, far_pgno_t pg)
+{
+	far_word_t w = far_page_load(&p->words[pg]);
+
+	if (word_state(w) != FAR_PAGE_ABSENT ||
+	    w & (FAR_WORD_HELD | FAR_WORD_RANDOM) ||
+	    !far_budget_try(&p->budget, 1))
+		return false;
+	if (far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_FETCHING)))
+		return true;
+	far_budget_put(&p->budget, 1);
+	return false;
+}
+
+/* @pg, which is FETCHING and has never been touched, and those behind it that
+ * its stream will touch. */
+static void fill_zeros(struct far_server *v, const struct far_uffd_msg *msg,
+		       far_pgno_t pg, far_word_t w)
+{
+	struct far_fetcher *f = &v->fetch;
+	struct far_window win;
+	unsigned nr = 0;
+
+	FAR_COUNT(f->stats, faults_zero);
+	plan_stream(v, msg, pg, w, &win);
+	if (win.stride == 1 && win.start == pg + 1)
+		while (nr < win.nr && nr < FAR_ZERO_RUN - 1 && has_room(f) &&
+		       is_fetchable(f->pager, pg, pg + 1 + nr) &&
+		       claim_zero(f->pager, pg + 1 + nr))
+			nr++;
+	if (win.stream)
+		predict_fetched(&win, nr, nr);
+	pager_fill_zeros(f->pager, pg, 1 + nr);
+	FAR_COUNT_N(f->stats, prefetched_pages, nr);
 }
 
 /* From where it lies, without a copy between. */
@@ -229,8 +274,7 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 	}
 	switch (s) {
 	case FAR_PAGE_ABSENT:
-		FAR_COUNT(f->stats, faults_zero);
-		pager_fill(p, pg, p->space.zero, FAR_WORD_DIRTY, true);
+		fill_zeros(v, msg, pg, w);
 		fetcher_note(f, start_ns);
 		break;
 	case FAR_PAGE_EVICTING:

@@ -31,6 +31,7 @@
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
 #define MAX_VECTOR 256
+#define ZERO_LEN (FAR_ZERO_RUN * FAR_PAGE_SIZE)
 #define MAX_EAGAIN 1000
 
 /* A guard page on both sides: no merging with a neighbour's anon_vma, whose
@@ -71,7 +72,7 @@ int space_reserve(struct far_space *s, size_t len)
 	memset(s, 0, sizeof(*s));
 	s->fd = s->inline_fd = s->pagemap_fd = s->lost_fd = -1;
 	s->program_fd = -1;
-	r = far_near_map(FAR_PAGE_SIZE, &zero);
+	r = far_near_map(ZERO_LEN, &zero);
 	if (r < 0)
 		return r;
 	s->zero = zero;
@@ -80,7 +81,7 @@ int space_reserve(struct far_space *s, size_t len)
 		r = map_guarded(len, &s->base);
 	if (r < 0) {
 		far_near_unmap(map, inline_map_len(len));
-		far_near_unmap(zero, FAR_PAGE_SIZE);
+		far_near_unmap(zero, ZERO_LEN);
 		return r;
 	}
 	s->inline_map = map;
@@ -310,7 +311,7 @@ void space_release(struct far_space *s)
 	unmap_guarded(s->stage, (size_t)s->nr_stage << FAR_PAGE_SHIFT);
 	unmap_guarded(s->copies, (size_t)s->nr_copies << FAR_PAGE_SHIFT);
 	if (s->zero)
-		far_near_unmap((void *)(uintptr_t)s->zero, FAR_PAGE_SIZE);
+		far_near_unmap((void *)(uintptr_t)s->zero, ZERO_LEN);
 	if (s->inline_map)
 		far_near_unmap((void *)(uintptr_t)s->inline_map,
 			       inline_map_len(s->len));

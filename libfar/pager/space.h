@@ -21,6 +21,7 @@
 #include "libfar/base/compiler.h"
 #include "libfar/uffd/uffd.h"
 
+#define FAR_ZERO_RUN 32u /* pages of zeros that are installed in one go */
 #define FAR_STAGE_MAX 131072u /* staging pages in all, 17 bits of a word */
 
 /* Parts of the range whose faults are served in the thread that faults: whole
@@ -37,7 +38,7 @@ struct far_space {
 	char *stage;  /* nr_stage pages to move to, a mapping of its own */
 	char *copies; /* nr_copies pages to copy to; numbered after these */
 	unsigned nr_stage, nr_copies;
-	const char *zero;	 /* one page of zeros */
+	const char *zero;	 /* FAR_ZERO_RUN pages of zeros */
 	volatile char *doorbell; /* touching it wakes a monitor, once */
 	int fd;	       /* userfaultfd, in far-ctl's descriptor table */
 	int inline_fd; /* the same for inline chunks; -1: there are none */

@@ -94,6 +94,44 @@ static void random_reads_bring_nothing_along(void **state)
 	for_both_kinds(read_at_random);
 }
 
+/* Up to the middle: what came along behind it reads as zeros, and leaves so. */
+static void first_touches_bring_pages_along(void **state)
+{
+	const size_t half = PAGES(LEN) / 2;
+
+	(void)state;
+	for (int is_inline = 0; is_inline < 2; is_inline++) {
+		struct tp t = open_kind(is_inline);
+		struct far_stats st;
+
+		for (size_t pg = 0; pg < half; pg++)
+			tp_fill(t.mem, pg, 1 + pg);
+		st = tp_stats(t.pager);
+		assert_true(st.faults_zero < half / 3);
+		assert_true(st.prefetched_pages > half / 2);
+		assert_true(tp_resident(t.mem, LEN) <= half + 32);
+		assert_int_equal(tp_same_all(t.mem, LEN / 2, 1), 0);
+		assert_true(tp_evict(t.pager, t.mem, LEN));
+		assert_int_equal(tp_same_all(t.mem, LEN / 2, 1), 0);
+		assert_int_equal(tp_same_all(t.mem + LEN / 2, LEN / 2, 0), 0);
+		tp_close(&t);
+	}
+}
+
+static void random_first_touches_bring_nothing_along(void **state)
+{
+	(void)state;
+	for (int is_inline = 0; is_inline < 2; is_inline++) {
+		struct tp t = open_kind(is_inline);
+
+		for (size_t i = 0; i < PAGES(LEN); i += 2)
+			tp_fill(t.mem, shuffled(shuffled(i) ^ i), 1);
+		assert_true(TP_STAT(t.pager, prefetched_pages) <
+			    PAGES(LEN) / 16);
+		tp_close(&t);
+	}
+}
+
 static void nothing_comes_along_where_it_is_off(void **state)
 {
 	struct tp t = tp_open("lazy=off;ahead=off", LEN);
@@ -163,6 +201,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scans_bring_pages_along),
 		cmocka_unit_test(random_reads_bring_nothing_along),
+		cmocka_unit_test(first_touches_bring_pages_along),
+		cmocka_unit_test(random_first_touches_bring_nothing_along),
 		cmocka_unit_test(nothing_comes_along_where_it_is_off),
 		cmocka_unit_test(pages_that_were_written_arrive_writable),
 	};
