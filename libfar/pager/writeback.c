@@ -18,6 +18,10 @@
 #include "libfar/base/clock.h"
 #include "libfar/pager/pager.h"
 
+/* Pages that are taken at a time.  The kernel interrupts the other cores for
+ * each one that is moved, and twice for all that are copied together. */
+#define MOVE_SLICE 16u
+#define COPY_SLICE 64u
 /* Pages between two victims that are worth working across in one call. */
 #define COPY_GAP 32
 /* Faults wait for frames, and none was freed for so long. */
@@ -41,6 +45,7 @@ struct wb_batch {
 	unsigned nr_frames; /* to give back at the end */
 	unsigned io_left;   /* writes not completed, sent or not */
 	unsigned nr_stage;  /* staging pages to move to, from the first */
+	unsigned nr_copies; /* and to copy to */
 	unsigned nr_writes, nr_sent;
 	struct far_io *writes[FAR_EVICT_BATCH_MAX];
 	struct wb_entry e[FAR_EVICT_BATCH_MAX];
@@ -164,15 +169,14 @@ static unsigned bridge(struct far_pager *p, const struct wb_entry *prev,
 }
 
 /* Claims pages and gives each a staging page: neighbours neighbouring ones. */
-static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
+static void claim_slice(struct far_evict_wb *wb, struct wb_batch *b,
 			unsigned batch, const far_pgno_t *pgs, unsigned nr)
 {
 	struct far_pager *p = wb->p;
-	unsigned first = wb->stage_first + batch * wb->stage_per_batch;
+	unsigned stage = wb->stage_first + batch * wb->stage_per_batch;
 	unsigned copy = wb->copy_first + batch * wb->copy_per_batch;
-	unsigned stage = 0;
+	unsigned first = b->nr;
 
-	b->nr = 0;
 	for (unsigned i = 0; i < nr; i++) {
 		struct wb_entry *e = &b->e[b->nr];
 		far_word_t w;
@@ -181,12 +185,12 @@ static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
 			continue;
 		e->pg = pgs[i];
 		e->how = how_of(p, e->pg, w);
-		e->gap = b->nr ? bridge(p, e - 1, e) : 0;
+		e->gap = b->nr > first ? bridge(p, e - 1, e) : 0;
 		e->stage = 0;
 		if (e->how == FAR_TAKE_MOVE)
-			e->stage = first + stage++;
+			e->stage = stage + b->nr_stage++;
 		else if (e->how == FAR_TAKE_COPY)
-			e->stage = copy++;
+			e->stage = copy + b->nr_copies++;
 		e->is_done = false;
 		b->take[b->nr].addr = pager_addr(p, e->pg);
 		b->take[b->nr].how = e->how;
@@ -194,12 +198,12 @@ static void claim_batch(struct far_evict_wb *wb, struct wb_batch *b,
 		b->take[b->nr].gap = e->gap;
 		b->nr++;
 	}
-	b->nr_stage = stage;
 }
 
-static void unhold_batch(struct far_pager *p, const struct wb_batch *b)
+static void unhold_slice(struct far_pager *p, const struct wb_batch *b,
+			 unsigned first)
 {
-	for (unsigned i = 0; i < b->nr; i++)
+	for (unsigned i = first; i < b->nr; i++)
 		if (b->e[i].gap)
 			unhold(p, b->e[i].pg - b->e[i].gap, b->e[i].pg);
 }
@@ -482,13 +486,13 @@ static void send(struct far_evict_wb *wb, struct wb_batch *b)
 	}
 }
 
-static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
+static void publish_slice(struct far_evict_wb *wb, struct wb_batch *b,
+			  unsigned first)
 {
 	struct far_pager *p = wb->p;
 	unsigned nr_dropped = 0; /* frames that are free now */
 
-	b->nr_frames = b->nr_writes = b->nr_sent = 0;
-	for (unsigned i = 0; i < b->nr; i++) {
+	for (unsigned i = first; i < b->nr; i++) {
 		struct wb_entry *e = &b->e[i];
 		far_word_t w;
 
@@ -516,9 +520,30 @@ static void publish_batch(struct far_evict_wb *wb, struct wb_batch *b)
 			FAR_COUNT_N(wb->stats, written_bytes, FAR_PAGE_SIZE);
 		}
 	}
-	b->io_left = b->nr_writes;
 	if (nr_dropped)
 		far_budget_put(&p->budget, nr_dropped);
+}
+
+/* A fault on a page that is being taken waits for all of its slice. */
+static void take_slice(struct far_evict_wb *wb, struct wb_batch *b,
+		       unsigned batch, const far_pgno_t *pgs, unsigned nr)
+{
+	struct far_pager *p = wb->p;
+	unsigned first = b->nr;
+
+	claim_slice(wb, b, batch, pgs, nr);
+	space_take(&p->space, &b->take[first], b->nr - first);
+	for (unsigned i = first; i < b->nr; i++)
+		recorder_note(p->history, b->e[i].pg, "taken", b->take[i].stage,
+			      b->take[i].res);
+	unhold_slice(p, b, first);
+	publish_slice(wb, b, first);
+}
+
+static unsigned slice_of(struct far_pager *p, far_pgno_t pg)
+{
+	return space_is_moved(&p->space, pager_addr(p, pg)) ? MOVE_SLICE
+							    : COPY_SLICE;
 }
 
 static unsigned host_begin(struct far_evict_host *h, unsigned worker,
@@ -533,15 +558,17 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 	wb->retry_ns = 0;
 	placement_join(&wb->place, &h->p->home_cpu);
 	sort_pages(pgs, nr);
-	claim_batch(wb, b, batch, pgs, nr);
+	b->nr = b->nr_frames = b->nr_stage = b->nr_copies = 0;
+	b->nr_writes = b->nr_sent = 0;
+	for (unsigned i = 0, n; i < nr; i += n) {
+		n = slice_of(h->p, pgs[i]);
+		if (n > nr - i)
+			n = nr - i;
+		take_slice(wb, b, batch, &pgs[i], n);
+	}
 	if (!b->nr)
 		return 0;
-	space_take(&h->p->space, b->take, b->nr);
-	for (unsigned i = 0; i < b->nr; i++)
-		recorder_note(h->p->history, b->e[i].pg, "taken",
-			      b->take[i].stage, b->take[i].res);
-	unhold_batch(h->p, b);
-	publish_batch(wb, b);
+	b->io_left = b->nr_writes;
 	send(wb, b);
 	FAR_COUNT(wb->stats, evict_batches);
 	FAR_COUNT_N(wb->stats, evict_busy_ns, far_now_ns() - t0);
