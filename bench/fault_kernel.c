@@ -149,7 +149,7 @@ int fault_copy(const struct fault_opts *o, struct bench_lat *lat)
 		uint64_t before = far_now_ns();
 
 		err = far_uffd_copy(fd, (char *)base + pg * FAR_PAGE_SIZE, page,
-				    false);
+				    0);
 		bench_lat_add(lat, far_now_ns() - before);
 	}
 	(void)munmap(base, o->nr_samples * FAR_PAGE_SIZE);
@@ -178,7 +178,7 @@ static int serve(const struct monitor *m)
 	do
 		err = far_uffd_copy(
 			m->uffd, (char *)(msg.addr & ~(uintptr_t)FAR_PAGE_MASK),
-			page, false);
+			page, 0);
 	while (err == -EAGAIN);
 	return err ? err : 1;
 }

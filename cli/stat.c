@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/stat_faults.h"
 #include "cli/statpage.h"
 #include "libfar/base/clock.h"
 #include "libfar/base/size.h"
@@ -20,7 +21,7 @@
 
 /** struct args - the command line */
 struct args {
-	bool all, is_json;
+	bool all, is_json, is_faults;
 	uint64_t interval_ns; /* 0: not given */
 	uint64_t count;	      /* 0: not given */
 	pid_t pid;
@@ -58,6 +59,8 @@ static int on_flag(void *ctx, const char *name, const char *value)
 		a->all = true;
 	else if (strcmp(name, "json") == 0)
 		a->is_json = true;
+	else if (strcmp(name, "faults") == 0)
+		a->is_faults = true;
 	else if (strcmp(name, "interval") == 0)
 		err = far_duration_parse(value, &a->interval_ns);
 	else
@@ -262,6 +265,8 @@ static int print_view(const struct args *a, const struct view *before,
 		if (!a->is_json) {
 			print_row(view_find(before, &now->list[i]),
 				  &now->list[i].page);
+			if (a->is_faults)
+				stat_print_faults(&now->list[i].page);
 			continue;
 		}
 		err = statpage_json(&now->list[i].page, &text);
@@ -347,6 +352,7 @@ static const struct cli_flag flags[] = {
 	{"all", 'a', NULL, "every process of this user"},
 	{"interval", 'i', "SECONDS", "again and again, so long apart"},
 	{"count", 'n', "COUNT", "so many times"},
+	{"faults", 'f', NULL, "how long faults take, and in which stage"},
 	{"json", 0, NULL, "one far.stat/1 object a line"},
 	{NULL, 0, NULL, NULL},
 };

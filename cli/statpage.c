@@ -271,8 +271,14 @@ static char *extra_members(const struct far_stat_page *p)
 		"updated_ns", (json_int_t)p->updated_ns, "command", p->command,
 		"far", p->far_spec, "fault_mode", p->fault_mode, "takeout_mode",
 		p->takeout_mode, "state", p->state);
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_t *octaves = json_array();
+	char *text;
 
+	for (unsigned i = 0; i < FAR_STAT_OCTAVES; i++)
+		(void)json_array_append_new(
+			octaves, json_integer((json_int_t)p->fault_octaves[i]));
+	(void)json_object_set_new(o, "fault_octaves", octaves);
+	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	if (text) {
 		text[0] = ',';

@@ -32,6 +32,18 @@ void far_hist_merge(struct far_hist *dst, const struct far_hist *src)
 	}
 }
 
+void far_hist_octaves(const struct far_hist *h, uint64_t *ret, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++)
+		ret[i] = 0;
+	for (unsigned i = 0; i < FAR_HIST_BUCKETS; i++) {
+		uint64_t upper = bucket_upper(i);
+		unsigned at = upper ? 63 - (unsigned)__builtin_clzll(upper) : 0;
+
+		ret[at < nr ? at : nr - 1] += load_count(h, i);
+	}
+}
+
 uint64_t far_hist_total(const struct far_hist *h)
 {
 	uint64_t total = 0;

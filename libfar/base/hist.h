@@ -44,6 +44,10 @@ static inline void far_hist_add(struct far_hist *h, uint64_t value)
 /** far_hist_merge() - add @src to @dst */
 void far_hist_merge(struct far_hist *dst, const struct far_hist *src);
 
+/** far_hist_octaves() - how many values from 2^i on, below 2^(i+1), for each i
+ * below @nr; the last one holds what is larger, the first 0, too */
+void far_hist_octaves(const struct far_hist *h, uint64_t *ret, unsigned nr);
+
 /** far_hist_total() - number of values */
 uint64_t far_hist_total(const struct far_hist *h);
 

@@ -56,7 +56,9 @@ const struct far_stat_desc *far_stat_descs(void);
  * (far_runtime_dir()), named stat/<pid>, written by the process, read by
  * far-stat(1).  A reader retries while seq is odd or changes.
  */
-#define FAR_STAT_PAGE_MAGIC UINT64_C(0x3154415453524146) /* "FARSTAT1" */
+#define FAR_STAT_PAGE_MAGIC UINT64_C(0x3254415453524146) /* "FARSTAT2" */
+
+#define FAR_STAT_OCTAVES 36 /* up to a minute */
 
 struct far_stat_page {
 	uint64_t magic;
@@ -70,6 +72,8 @@ struct far_stat_page {
 	char takeout_mode[32];
 	char state[64]; /* "local", "armed", or what is wrong */
 	struct far_stats stats;
+	/* faults that took from 2^i ns on, below twice that */
+	uint64_t fault_octaves[FAR_STAT_OCTAVES];
 };
 
 /**

@@ -800,10 +800,12 @@ static void fill_gauges(struct far_pager *p, struct far_stats *st)
 	st->monitor_threads = st->is_armed ? p->nr_monitors : 0;
 	st->evictor_threads = st->is_armed ? p->cfg.evictors : 0;
 	st->forks = atomic_load(&p->forks);
+	st->deliver_ns = atomic_load(&p->deliver_ns);
 	st->lost_pages = atomic_load(&p->nr_lost) + atomic_load(&p->nr_unsaid);
 }
 
-void pager_stats(struct far_pager *p, struct far_stats *st)
+void pager_stats(struct far_pager *p, struct far_stats *st,
+		 uint64_t *ret_octaves)
 {
 	struct far_hist sum;
 	struct far_backend_usage usage;
@@ -817,6 +819,8 @@ void pager_stats(struct far_pager *p, struct far_stats *st)
 		far_hist_merge(&sum, &p->shards[i].fault_ns);
 	}
 	fill_gauges(p, st);
+	if (ret_octaves)
+		far_hist_octaves(&sum, ret_octaves, FAR_STAT_OCTAVES);
 	st->fault_p50_ns = far_hist_quantile(&sum, 0.50);
 	st->fault_p99_ns = far_hist_quantile(&sum, 0.99);
 	st->fault_p999_ns = far_hist_quantile(&sum, 0.999);
@@ -833,7 +837,7 @@ int far_stats_read(struct far_pager *pager, struct far_stats *stats)
 	if (!pager || !stats || stats->size < 2 * sizeof(uint64_t))
 		return -EINVAL;
 	size = far_min_u64(stats->size, sizeof(st));
-	pager_stats(pager, &st);
+	pager_stats(pager, &st, NULL);
 	st.size = stats->size;
 	memcpy(stats, &st, size);
 	return 0;
@@ -845,6 +849,6 @@ int far_stats_json(struct far_pager *pager, char *buf, size_t len)
 
 	if (!pager || (!buf && len))
 		return -EINVAL;
-	pager_stats(pager, &st);
+	pager_stats(pager, &st, NULL);
 	return far_stats_print_json(&st, "", buf, len);
 }

@@ -607,7 +607,7 @@ static int install(struct far_pager *p, const struct far_request *req)
 		return space_protect(&p->space, addr, FAR_PAGE_SIZE,
 				     req->nr != 0);
 	return space_install(&p->space, addr, (const void *)(uintptr_t)req->arg,
-			     req->nr != 0);
+			     req->nr ? FAR_COPY_PROTECT : 0);
 }
 
 static int perform(struct far_pager *p, struct far_request *req)
@@ -701,8 +701,11 @@ static void housekeep(struct far_pager *p, uint64_t *last_ns)
 		return;
 	*last_ns = now;
 	/* During a fork the child's copy may still name what is stale here. */
-	if (pager_is_armed(p) && !atomic_load(&p->is_forking))
+	if (pager_is_armed(p) && !atomic_load(&p->is_forking)) {
 		discard_stale(p);
+		if (!atomic_load(&p->deliver_ns))
+			atomic_store(&p->deliver_ns, monitors_time(p));
+	}
 	report_write_error(p, now);
 	report_gone(p);
 	reserve_relax(&p->reserve, now);

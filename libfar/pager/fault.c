@@ -24,6 +24,7 @@ _Static_assert(MSGS + FAR_FAULT_DEPTH / 2 <= FAR_FAULT_DEPTH, "fetches");
 #define SPIN_NS (60 * FAR_NS_PER_US)
 #define SPIN_MISSES 16 /* in a row: the backend is slower than that */
 #define SPIN_RETRY 64
+#define RINGS 64
 #define WAITED_NS (5 * FAR_NS_PER_US) /* for a message that was not there */
 
 /* A touch outside all mappings: SIGBUS, until the range is mapped. */
@@ -52,7 +53,7 @@ static void handle(struct far_monitor *m, const struct far_uffd_msg *msg,
 		/* A staging page, which space_take() saw; or the doorbell. */
 		if (page != p->space.doorbell)
 			FAR_COUNT(m->server.fetch.stats, gone_pages);
-		(void)far_uffd_copy(p->space.fd, page, p->space.zero, false);
+		(void)far_uffd_copy(p->space.fd, page, p->space.zero, 0);
 		return;
 	}
 	if (space_is_inline(&p->space, page)) {
@@ -197,7 +198,7 @@ static void *monitor_main(void *arg)
 	placement_fini(&m->place);
 	/* far-ctl rings to get us out of a read; it may ring only now. */
 	(void)far_uffd_copy(p->space.fd, (char *)(uintptr_t)p->space.doorbell,
-			    p->space.zero, false);
+			    p->space.zero, 0);
 	while (m->server.fetch.nr_busy >
 	       m->server.fetch
 		       .nr_abandoned) { /* close: nobody waits for these */
@@ -223,7 +224,6 @@ static int choose_wait(struct far_monitor *m)
 
 	m->epfd = -1;
 	m->queue_fd = fd;
-	m->server.is_sync = fd < 0;
 	if (fd < 0 && p->nr_monitors == 1)
 		return 0; /* see await_work() */
 	m->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -296,7 +296,7 @@ void monitors_stop(struct far_pager *p)
 	(void)eventfd_write(p->stop_fd, 1);
 	yield_guard_stop(&p->guard);
 	if (p->nr_monitors == 1 && p->monitors[0].is_started)
-		(void)*p->space.doorbell; /* it may be waiting in a read */
+		(void)space_ring(&p->space); /* it may be waiting in a read */
 	for (unsigned i = 0; i < p->nr_monitors; i++) {
 		struct far_monitor *m = &p->monitors[i];
 
@@ -308,4 +308,15 @@ void monitors_stop(struct far_pager *p)
 		fetcher_fini(&m->server.fetch);
 		m->is_started = false;
 	}
+}
+
+uint64_t monitors_time(struct far_pager *p)
+{
+	struct far_hist h = {0};
+
+	for (unsigned i = 0; i < RINGS; i++)
+		(void)space_ring(&p->space); /* until it has found us */
+	for (unsigned i = 0; i < RINGS; i++)
+		far_hist_add(&h, space_ring(&p->space));
+	return far_hist_quantile(&h, 0.5);
 }

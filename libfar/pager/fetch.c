@@ -87,8 +87,8 @@ static void end_fill(struct far_pager *p, far_pgno_t pg, far_word_t add,
 	pager_wake(p, pg);
 }
 
-void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
-		far_word_t add, bool is_write)
+static void fill(struct far_pager *p, far_pgno_t pg, const void *src,
+		 far_word_t add, bool is_write, unsigned how)
 {
 	far_word_t w = far_page_load(&p->words[pg]);
 	bool is_clean =
@@ -96,7 +96,8 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 	int r = -ECANCELED;
 
 	if (!(w & FAR_WORD_DISCARD)) {
-		r = space_install(&p->space, pager_addr(p, pg), src, is_clean);
+		r = space_install(&p->space, pager_addr(p, pg), src,
+				  how | (is_clean ? FAR_COPY_PROTECT : 0));
 		if (r == -EEXIST)
 			r = 0;
 		/* A message read late, for memory that is unmapped, and may be
@@ -105,6 +106,12 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 			r = -ECANCELED;
 	}
 	end_fill(p, pg, add, is_clean, r);
+}
+
+void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
+		far_word_t add, bool is_write)
+{
+	fill(p, pg, src, add, is_write, 0);
 }
 
 void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, unsigned nr)
@@ -126,9 +133,27 @@ void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, unsigned nr)
 
 /* --- fetching --- */
 
-void fetcher_note(struct far_fetcher *f, uint64_t start_ns)
+void fetcher_fill(struct far_fetcher *f, far_pgno_t pg, const void *src,
+		  far_word_t add, bool is_write, uint64_t start_ns,
+		  uint64_t found_ns)
 {
-	far_hist_add(&f->stats->fault_ns, far_now_ns() - start_ns);
+	uint64_t from, end;
+
+	if (!start_ns) {
+		pager_fill(f->pager, pg, src, add, is_write);
+		return;
+	}
+	/* Who is woken may take the core at once: first the clock. */
+	from = far_now_ns();
+	fill(f->pager, pg, src, add, is_write, FAR_COPY_QUIET);
+	end = far_now_ns();
+	pager_wake(f->pager, pg);
+	far_hist_add(&f->stats->fault_ns, end - start_ns);
+	if (!found_ns)
+		return;
+	FAR_COUNT(f->stats, sampled_faults);
+	FAR_COUNT_N(f->stats, sampled_fetch_ns, from - found_ns);
+	FAR_COUNT_N(f->stats, sampled_install_ns, end - from);
 }
 
 static void fault_put(struct far_fetcher *f, struct far_fault *x)
@@ -224,8 +249,6 @@ static void arrived(struct far_fetcher *f, struct far_fault *x)
 	FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
 	if (x->is_ahead)
 		FAR_COUNT(f->stats, prefetched_pages);
-	else
-		fetcher_note(f, x->start_ns);
 	fault_put(f, x);
 }
 
@@ -246,7 +269,8 @@ static void completed(struct far_fetcher *f, struct far_fault *x)
 		failed(f, x, x->io.res);
 		return;
 	}
-	pager_fill(f->pager, x->pg, x->buf, flags_of(x), x->is_write);
+	fetcher_fill(f, x->pg, x->buf, flags_of(x), x->is_write, x->start_ns,
+		     x->found_ns);
 	arrived(f, x);
 }
 
@@ -380,8 +404,8 @@ int fetcher_poll(struct far_fetcher *f)
 	return total;
 }
 
-void fetcher_add(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
-		 bool is_write, bool is_ahead, uint64_t start_ns)
+struct far_fault *fetcher_add(struct far_fetcher *f, far_pgno_t pg,
+			      uint64_t slot, bool is_write, bool is_ahead)
 {
 	/* The first: buffers of what is added in a row are neighbours. */
 	unsigned i = (unsigned)__builtin_ctz(f->idle);
@@ -396,12 +420,13 @@ void fetcher_add(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
 	x->tries = 0;
 	x->first_fail_ns = 0;
 	x->sent_ns = x->retry_ns = 0;
-	x->start_ns = start_ns;
+	x->start_ns = x->found_ns = 0;
 	x->io = (struct far_io){.op = FAR_IO_READ,
 				.off = slot << FAR_PAGE_SHIFT,
 				.buf = x->buf,
 				.len = FAR_PAGE_SIZE};
 	f->added[f->nr_added++] = &x->io;
+	return x;
 }
 
 void fetcher_send(struct far_fetcher *f)
@@ -430,7 +455,7 @@ int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
 		far_budget_put(&p->budget, 1);
 		return 0;
 	}
-	fetcher_add(f, pg, word_slot(w), is_write, true, 0);
+	(void)fetcher_add(f, pg, word_slot(w), is_write, true);
 	return 1;
 }
 

@@ -25,7 +25,8 @@ struct far_fault {
 	bool is_ahead;	   /* prefetch: nobody waits */
 	bool is_abandoned; /* nobody wants it; the backend has the buffer */
 	unsigned tries;
-	uint64_t start_ns; /* its message was read */
+	uint64_t start_ns; /* it is timed: its message was read; or 0 */
+	uint64_t found_ns; /* page and frame were there */
 	uint64_t first_fail_ns;
 	uint64_t sent_ns;  /* the backend has it since; 0: it has not */
 	uint64_t retry_ns; /* when to submit again; 0: in flight */
@@ -58,9 +59,6 @@ int fetcher_init(struct far_fetcher *f, struct far_pager *p, unsigned depth,
 /** fetcher_fini() - keeps what a backend that hangs may still write to */
 void fetcher_fini(struct far_fetcher *f);
 
-/** fetcher_note() - a fault that was read at @start_ns has been served */
-void fetcher_note(struct far_fetcher *f, uint64_t start_ns);
-
 /** fetcher_wants() - could a page with word @w be fetched? */
 bool fetcher_wants(far_word_t w);
 
@@ -68,10 +66,10 @@ bool fetcher_wants(far_word_t w);
  * fetcher_add() - read a page that the caller has moved to FETCHING, its
  * frame charged; needs nr_busy < depth; goes with the next fetcher_send()
  * @is_ahead: nobody waits for it: if it cannot be read it stays REMOTE
- * @start_ns: when its fault was read
+ * Return: for those who time it.
  */
-void fetcher_add(struct far_fetcher *f, far_pgno_t pg, uint64_t slot,
-		 bool is_write, bool is_ahead, uint64_t start_ns);
+struct far_fault *fetcher_add(struct far_fetcher *f, far_pgno_t pg,
+			      uint64_t slot, bool is_write, bool is_ahead);
 
 /** fetcher_send() - have the backend begin with what was added, in one call */
 void fetcher_send(struct far_fetcher *f);
@@ -101,6 +99,15 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
  */
 void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		far_word_t add, bool is_write);
+
+/**
+ * fetcher_fill() - pager_fill() for a fault that may be timed
+ * @start_ns: when its message was read; 0: it is not timed
+ * @found_ns: when page and frame were there; 0: its stages are not timed
+ */
+void fetcher_fill(struct far_fetcher *f, far_pgno_t pg, const void *src,
+		  far_word_t add, bool is_write, uint64_t start_ns,
+		  uint64_t found_ns);
 
 /** pager_fill_zeros() - pager_fill() with zeros of @nr FETCHING pages from @pg,
  * at most FAR_ZERO_RUN; nobody asked for any but the first */

@@ -433,7 +433,6 @@ int inline_start(struct far_pager *p, int program_fd)
 		return r;
 	v = mem;
 	for (unsigned i = 0; r == 0 && i < FAR_INLINE_SERVERS; i++) {
-		v[i].server.is_sync = true;
 		r = fetcher_init(&v[i].server.fetch, p, depth,
 				 pager_shard_inline(p, i));
 	}

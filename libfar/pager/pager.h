@@ -157,6 +157,7 @@ struct far_pager {
 	_Atomic uint64_t nr_pinned;
 	_Atomic uint32_t has_patterns; /* some were advised, ever */
 	_Atomic uint64_t forks;
+	_Atomic uint64_t deliver_ns; /* monitors_time(), once it is known */
 
 	/* ranges to fetch ahead; any thread pushes, far-ctl pops */
 	pthread_mutex_t prefetch_lock;
@@ -310,6 +311,10 @@ void pager_thread_is_programs(void);
 /* --- fault.c: far-fault threads --- */
 
 int monitors_start(struct far_pager *p);
+
+/** monitors_time() - what it takes a fault to reach a monitor, which has nothing
+ * to fetch, and to be answered: the median of some, ns; far-ctl */
+uint64_t monitors_time(struct far_pager *p);
 void monitors_stop(struct far_pager *p);
 
 /* --- writeback.c: the hands the evictor borrows --- */
@@ -329,8 +334,10 @@ int writeback_flush(struct far_pager *p, struct far_queue *q,
 /** pager_discard() - [start, start + nr) reads as zeros from now on */
 void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr);
 
-/** pager_stats() - fill in @st; any thread */
-void pager_stats(struct far_pager *p, struct far_stats *st);
+/** pager_stats() - fill in @st and, unless NULL, what fault_octaves of the
+ * statistics page holds; any thread */
+void pager_stats(struct far_pager *p, struct far_stats *st,
+		 uint64_t *ret_octaves);
 
 /* --- fork.c --- */
 

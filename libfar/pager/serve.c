@@ -8,6 +8,7 @@
 #include "libfar/pager/pager.h"
 
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
+#define TIMED 16 /* one fault in so many */
 
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
@@ -21,6 +22,7 @@ static bool charge(struct far_server *v)
 	uint64_t t0;
 	bool ok;
 
+	v->waited_ns = 0;
 	if (FAR_LIKELY(far_budget_try(b, 1)))
 		return true;
 	t0 = far_now_ns();
@@ -45,7 +47,8 @@ static bool charge(struct far_server *v)
 	} while (far_now_ns() - t0 < p->on_loss_ns + FAR_NS_PER_S &&
 		 !atomic_load(&p->stopping));
 	atomic_fetch_sub(&b->sh->waiters, 1);
-	FAR_COUNT_N(f->stats, frame_wait_ns, far_now_ns() - t0);
+	v->waited_ns = far_now_ns() - t0;
+	FAR_COUNT_N(f->stats, frame_wait_ns, v->waited_ns);
 	return ok;
 }
 
@@ -200,7 +203,7 @@ static bool claim_zero(struct far_pager *p, far_pgno_t pg)
 /* @pg, which is FETCHING and has never been touched, and those behind it that
  * its stream will touch. */
 static void fill_zeros(struct far_server *v, const struct far_uffd_msg *msg,
-		       far_pgno_t pg, far_word_t w)
+		       far_pgno_t pg, far_word_t w, uint64_t start_ns)
 {
 	struct far_fetcher *f = &v->fetch;
 	struct far_window win;
@@ -215,24 +218,26 @@ static void fill_zeros(struct far_server *v, const struct far_uffd_msg *msg,
 			nr++;
 	if (win.stream)
 		predict_fetched(&win, nr, nr);
-	pager_fill_zeros(f->pager, pg, 1 + nr);
+	if (nr)
+		pager_fill_zeros(f->pager, pg, 1 + nr);
+	else
+		fetcher_fill(f, pg, f->pager->space.zero, FAR_WORD_DIRTY, true,
+			     start_ns, 0);
 	FAR_COUNT_N(f->stats, prefetched_pages, nr);
 }
 
-/* From where it lies, without a copy between. */
-static bool fill_from_store(struct far_server *v, far_pgno_t pg, uint64_t slot,
-			    bool is_write, uint64_t start_ns)
+/* Page and frame are there: when, if the fault is timed; or 0. */
+static uint64_t found(struct far_server *v, uint64_t start_ns)
 {
-	struct far_fetcher *f = &v->fetch;
-	const void *src = far_backend_peek(f->pager->be, slot << FAR_PAGE_SHIFT,
-					   FAR_PAGE_SIZE);
+	uint64_t now;
 
-	if (!src)
-		return false;
-	FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
-	pager_fill(f->pager, pg, src, 0, is_write);
-	fetcher_note(f, start_ns);
-	return true;
+	if (!start_ns)
+		return 0;
+	now = far_now_ns();
+	FAR_COUNT_N(v->fetch.stats, sampled_frame_ns, v->waited_ns);
+	FAR_COUNT_N(v->fetch.stats, sampled_lookup_ns,
+		    now - start_ns - v->waited_ns);
+	return now;
 }
 
 /* @pg, which is FETCHING, and what will be touched after it. */
@@ -241,14 +246,30 @@ static void fetch(struct far_server *v, const struct far_uffd_msg *msg,
 {
 	struct far_fetcher *f = &v->fetch;
 	bool is_write = msg->is_write || will_write(v, w);
+	const void *src = NULL;
 	struct far_window win;
+	struct far_fault *x;
+	uint64_t found_ns;
 
 	FAR_COUNT(f->stats, faults_remote);
 	plan(v, msg, pg, w, &win);
-	/* What comes together is read, and installed, together. */
-	if (!win.nr && fill_from_store(v, pg, word_slot(w), is_write, start_ns))
+	/* What comes together is read, installed and woken together. */
+	if (win.nr)
+		start_ns = 0;
+	found_ns = found(v, start_ns);
+	/* From where it lies, without a copy between. */
+	if (!win.nr)
+		src = far_backend_peek(f->pager->be,
+				       word_slot(w) << FAR_PAGE_SHIFT,
+				       FAR_PAGE_SIZE);
+	if (src) {
+		FAR_COUNT_N(f->stats, fetched_bytes, FAR_PAGE_SIZE);
+		fetcher_fill(f, pg, src, 0, is_write, start_ns, found_ns);
 		return;
-	fetcher_add(f, pg, word_slot(w), is_write, false, start_ns);
+	}
+	x = fetcher_add(f, pg, word_slot(w), is_write, false);
+	x->start_ns = start_ns;
+	x->found_ns = found_ns;
 	fetch_window(v, pg, &win);
 	fetcher_send(f);
 }
@@ -274,14 +295,12 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 	}
 	switch (s) {
 	case FAR_PAGE_ABSENT:
-		fill_zeros(v, msg, pg, w);
-		fetcher_note(f, start_ns);
+		fill_zeros(v, msg, pg, w, start_ns);
 		break;
 	case FAR_PAGE_EVICTING:
 		FAR_COUNT(f->stats, faults_rescued);
-		pager_fill(p, pg, space_stage_addr(&p->space, word_stage(w)),
-			   FAR_WORD_REF, is_write);
-		fetcher_note(f, start_ns);
+		fetcher_fill(f, pg, space_stage_addr(&p->space, word_stage(w)),
+			     FAR_WORD_REF, is_write, start_ns, 0);
 		break;
 	default:
 		fetch(v, msg, pg, w, start_ns);
@@ -310,8 +329,7 @@ static void disown(struct far_pager *p, far_pgno_t pg, far_word_t add)
 }
 
 /* First write to a clean page. */
-static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
-			    uint64_t start_ns)
+static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w)
 {
 	struct far_pager *p = v->fetch.pager;
 
@@ -322,7 +340,6 @@ static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
 	(void)space_protect(&p->space, pager_addr(p, pg), FAR_PAGE_SIZE, false);
 	predict_written(&v->predict);
 	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF | FAR_WORD_WRITTEN);
-	fetcher_note(&v->fetch, start_ns);
 	return true;
 }
 
@@ -337,7 +354,7 @@ static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
 	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_raced);
-	r = space_install(&p->space, pager_addr(p, pg), p->space.zero, false);
+	r = space_install(&p->space, pager_addr(p, pg), p->space.zero, 0);
 	recorder_note(p->history, pg, "missing", w, r);
 	if (r == 0)
 		FAR_COUNT(v->fetch.stats, gone_pages);
@@ -387,7 +404,7 @@ static enum far_served serve(struct far_server *v, far_pgno_t pg,
 		return ended(serve_missing(v, pg, w, msg, start_ns));
 	case FAR_PAGE_RESIDENT:
 		return ended(msg->kind == FAR_UFFD_FAULT_WP
-				     ? serve_protected(v, pg, w, start_ns)
+				     ? serve_protected(v, pg, w)
 				     : serve_raced(v, pg, w));
 	case FAR_PAGE_FETCHING:
 		if ((w & FAR_WORD_AHEAD) && !(w & FAR_WORD_PARKED))
@@ -409,6 +426,8 @@ enum far_served server_serve(struct far_server *v, far_pgno_t pg,
 {
 	enum far_served r;
 
+	if (++v->nr_faults % TIMED != 0)
+		start_ns = 0;
 	do
 		r = serve(v, pg, msg, start_ns);
 	while (r == FAR_SERVED_AGAIN);

@@ -17,7 +17,8 @@
 struct far_server {
 	struct far_fetcher fetch;
 	struct far_predict predict;
-	bool is_sync; /* the backend answers at once */
+	unsigned nr_faults; /* which of them to time */
+	uint64_t waited_ns; /* for a frame, the last one */
 };
 
 enum far_served {

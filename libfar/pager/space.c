@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libfar/base/arena.h"
+#include "libfar/base/clock.h"
 #include "libfar/base/options.h"
 #include "libfar/pager/page.h"
 #include "libfar/pager/pager.h"
@@ -136,6 +137,17 @@ static int open_doorbell(struct far_space *s)
 	(void)madvise(page, FAR_PAGE_SIZE, MADV_DONTFORK);
 	s->doorbell = page;
 	return far_uffd_register(s->fd, page, FAR_PAGE_SIZE, false);
+}
+
+uint64_t space_ring(struct far_space *s)
+{
+	uint64_t begin = far_now_ns(), end;
+
+	(void)*s->doorbell;
+	end = far_now_ns();
+	(void)madvise((char *)(uintptr_t)s->doorbell, FAR_PAGE_SIZE,
+		      MADV_DONTNEED);
+	return end - begin;
 }
 
 static void close_doorbell(struct far_space *s)
@@ -333,25 +345,27 @@ void space_forget_fds(struct far_space *s)
 }
 
 int space_install(struct far_space *s, char *addr, const void *src,
-		  bool protect)
+		  unsigned how)
 {
 	int r = 0;
 
 	for (unsigned i = 0; i < MAX_EAGAIN; i++) {
-		r = far_uffd_copy(fd_of(s, addr), addr, src, protect);
+		r = far_uffd_copy(fd_of(s, addr), addr, src, how);
 		if (r != -EAGAIN)
 			break;
 		(void)sched_yield();
 	}
 	if (is_lost_fd(s, addr, r))
-		r = s->ask(s->ask_ctx, addr, src, protect);
+		r = s->ask(s->ask_ctx, addr, src,
+			   (how & FAR_COPY_PROTECT) != 0);
 	return r;
 }
 
 unsigned space_install_run(struct far_space *s, char *addr, const void *src,
 			   unsigned nr, bool protect)
 {
-	int r = far_uffd_copy_range(fd_of(s, addr), addr, src, nr, protect);
+	int r = far_uffd_copy_range(fd_of(s, addr), addr, src, nr,
+				    protect ? FAR_COPY_PROTECT : 0);
 
 	return r > 0 ? (unsigned)r : 0;
 }
@@ -459,7 +473,7 @@ static int copy_out(struct far_space *s, const struct far_take *t)
 
 	if (t->stage < s->nr_stage) {
 		/* That area is registered: fill it the way faults are. */
-		r = far_uffd_copy(s->fd, dst, t->addr, false);
+		r = far_uffd_copy(s->fd, dst, t->addr, 0);
 		return r == -EEXIST || r == -ENOENT ? -EIO : r;
 	}
 	/* The program may drop the page at this moment by a madvise(2) of its
@@ -710,7 +724,7 @@ int space_untake(struct far_space *s, char *addr, unsigned stage)
 	else if (r == -ENOENT) /* reading it would be a fault of our own */
 		r = -EIO;
 	else if (r < 0)
-		r = space_install(s, addr, src, false);
+		r = space_install(s, addr, src, 0);
 	return r;
 }
 

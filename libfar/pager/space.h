@@ -116,6 +116,10 @@ int space_set_inline(struct far_space *s, char *addr, size_t len, bool on);
  * may lift it from one page */
 int space_protect(struct far_space *s, char *addr, size_t len, bool on);
 
+/** space_ring() - have a monitor wake up and answer; not on a monitor; how long
+ * that took, ns */
+uint64_t space_ring(struct far_space *s);
+
 /** space_close() - close the descriptors; nothing may be registered */
 void space_close(struct far_space *s);
 
@@ -164,7 +168,7 @@ static inline char *space_stage_addr(const struct far_space *s, unsigned i)
 
 /** space_install() - fill a page; see far_uffd_copy(); retries -EAGAIN */
 int space_install(struct far_space *s, char *addr, const void *src,
-		  bool protect);
+		  unsigned how);
 
 /** space_install_run() - fill @nr pages of one kind, which follow each other,
  * in one system call; how many, from the first on, are done */

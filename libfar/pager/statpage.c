@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -71,17 +72,19 @@ void stat_page_write(struct far_pager *p)
 {
 	struct far_stat_page *sp = p->stat_page;
 	struct far_stats st = {.size = sizeof(st)};
+	uint64_t octaves[FAR_STAT_OCTAVES];
 	const char *state;
 
 	if (!sp || pthread_mutex_trylock(&p->stat_lock) != 0)
 		return;
-	pager_stats(p, &st);
+	pager_stats(p, &st, octaves);
 	state = st.lost_pages	    ? "lost pages"
 		: st.write_errors   ? "backend refuses pages"
 		: pager_is_armed(p) ? "armed"
 				    : "local";
 	atomic_fetch_add(&sp->seq, 1);
 	sp->stats = st;
+	memcpy(sp->fault_octaves, octaves, sizeof(octaves));
 	sp->updated_ns = far_now_ns();
 	(void)snprintf(sp->state, sizeof(sp->state), "%s", state);
 	(void)snprintf(sp->fault_mode, sizeof(sp->fault_mode), "%s",

@@ -250,13 +250,14 @@ int far_uffd_read(int fd, struct far_uffd_msg *ret_msgs, unsigned max)
 }
 
 int far_uffd_copy_range(int fd, void *dst, const void *src, unsigned nr_pages,
-			bool protect)
+			unsigned how)
 {
 	struct uffdio_copy copy = {
 		.dst = (uintptr_t)dst,
 		.src = (uintptr_t)src,
 		.len = (uint64_t)nr_pages * FAR_PAGE_SIZE,
-		.mode = protect ? UFFDIO_COPY_MODE_WP : 0,
+		.mode = (how & FAR_COPY_PROTECT ? UFFDIO_COPY_MODE_WP : 0) |
+			(how & FAR_COPY_QUIET ? UFFDIO_COPY_MODE_DONTWAKE : 0),
 	};
 	int r = sys_ioctl(fd, UFFDIO_COPY, &copy);
 
@@ -268,9 +269,9 @@ int far_uffd_copy_range(int fd, void *dst, const void *src, unsigned nr_pages,
 	return r;
 }
 
-int far_uffd_copy(int fd, void *dst, const void *src, bool protect)
+int far_uffd_copy(int fd, void *dst, const void *src, unsigned how)
 {
-	int r = far_uffd_copy_range(fd, dst, src, 1, protect);
+	int r = far_uffd_copy_range(fd, dst, src, 1, how);
 
 	return r < 0 ? r : 0;
 }

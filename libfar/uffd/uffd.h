@@ -80,20 +80,24 @@ int far_uffd_set_blocking(int fd, bool on);
  */
 int far_uffd_read(int fd, struct far_uffd_msg *ret_msgs, unsigned max);
 
+/* How a page is filled. */
+#define FAR_COPY_PROTECT 1u /* it arrives write-protected */
+#define FAR_COPY_QUIET 2u   /* nobody is woken: far_uffd_wake() */
+
 /**
  * far_uffd_copy() - fill one page and wake who waits for it
- * @protect: arrive write-protected
+ * @how: FAR_COPY_*
  * Return: 0; -EEXIST already there (nobody woken); -EAGAIN address space is
  * changing, try again; -ENOENT not registered; -errno.
  */
-int far_uffd_copy(int fd, void *dst, const void *src, bool protect);
+int far_uffd_copy(int fd, void *dst, const void *src, unsigned how);
 
 /**
  * far_uffd_copy_range() - the same for @nr_pages contiguous pages
  * Return: pages filled from the first on; -errno if none.
  */
 int far_uffd_copy_range(int fd, void *dst, const void *src, unsigned nr_pages,
-			bool protect);
+			unsigned how);
 
 /** far_uffd_protect() - set or clear write protection; clearing wakes */
 int far_uffd_protect(int fd, void *addr, size_t len, bool on);

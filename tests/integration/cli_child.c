@@ -65,6 +65,13 @@ static void update(struct far_stat_page *p, uint64_t start_ns)
 	p->stats.evicted_pages = 2 * p->stats.faults_missing;
 	p->stats.fault_p50_ns = 12300;
 	p->stats.fault_p99_ns = 1500000;
+	p->stats.sampled_faults = 10;
+	p->stats.sampled_lookup_ns = 2500;
+	p->stats.sampled_fetch_ns = 31000;
+	p->stats.sampled_install_ns = 42000;
+	p->stats.deliver_ns = 7700;
+	p->fault_octaves[13] = 200;
+	p->fault_octaves[15] = 50;
 	atomic_fetch_add(&p->seq, 1);
 }
 

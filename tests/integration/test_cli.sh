@@ -482,6 +482,16 @@ stat_pages() {
 	expect "rates are rates" awk '$2 == "alpha" {
 		ok = $8 > 800 && $8 < 1200 && $13 > 1600 && $13 < 2400
 	} END { exit !ok }' "$T/out"
+	begin "stat --faults shows the histogram and the stages"
+	run "$FAR" stat --faults $page_pid
+	expect_rc 0
+	expect_out "8.2 us .. 16.4 us"
+	expect_out "200 ########################################"
+	expect_out "50 ##########"
+	expect "what lies between is there" test "$(grep -c ' \.\. ' "$T/out")" = 3
+	expect_out "mean of 10: look up 250 ns"
+	expect_out "wait for a frame 0 ns, fetch 3.1 us, map 4.2 us"
+	expect_out "answers in 7.7 us"
 	begin "stat --all finds it, -n repeats"
 	run "$FAR" stat --all -i 0.1 -n 3
 	expect_rc 0
@@ -492,6 +502,7 @@ stat_pages() {
 	json "d['schema'] == 'far.stat/1' and d['pid'] == $page_pid"
 	json 'd["command"] == "/opt/alpha beta" and d["state"] == "armed"'
 	json 'd["limit_bytes"] == 200 << 20 and d["far"] == "lz4:"'
+	json 'd["fault_octaves"][13:16] == [200, 0, 50]'
 	begin "a process that is gone leaves no page behind"
 	exec 9>&-
 	wait $page_pid

@@ -91,6 +91,22 @@ static void merge_adds_every_bucket(void **state)
 	}
 }
 
+static void octaves_hold_every_value(void **state)
+{
+	static struct far_hist h;
+	uint64_t n[8];
+
+	(void)state;
+	for (uint64_t v = 0; v < 1000; v++)
+		far_hist_add(&h, v);
+	far_hist_octaves(&h, n, FAR_ARRAY_SIZE(n));
+	assert_int_equal(n[0], 2); /* 0 and 1 */
+	assert_int_equal(n[1], 2);
+	assert_int_equal(n[4], 16);
+	assert_int_equal(n[6], 64);
+	assert_int_equal(n[7], 1000 - 128); /* and what is larger */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +115,7 @@ int main(void)
 		cmocka_unit_test(values_beyond_the_last_bucket_count),
 		cmocka_unit_test(quantiles_find_their_rank),
 		cmocka_unit_test(merge_adds_every_bucket),
+		cmocka_unit_test(octaves_hold_every_value),
 	};
 
 	return cmocka_run_group_tests_name("hist", tests, NULL, NULL);

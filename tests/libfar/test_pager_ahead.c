@@ -150,6 +150,31 @@ static void nothing_comes_along_where_it_is_off(void **state)
 	tp_close(&t);
 }
 
+/* One fault in 16, by stages; a monitor's way is measured at the start. */
+static void faults_are_timed(struct tp *t)
+{
+	struct far_stats st;
+
+	read_at_random(t);
+	TP_WAIT(TP_STAT(t->pager, deliver_ns) > 0, 5);
+	st = tp_stats(t->pager);
+	assert_in_range(st.sampled_faults, st.faults_remote / 32,
+			st.faults_remote / 8);
+	assert_true(st.sampled_lookup_ns > 0);
+	assert_true(st.sampled_install_ns > 0);
+	/* its backend answers at once, but not in no time */
+	assert_true(st.sampled_fetch_ns > 0);
+	assert_int_equal(st.sampled_frame_ns, 0);
+	assert_true(st.fault_p50_ns > 0);
+	assert_true(st.fault_p50_ns <= st.fault_p999_ns);
+}
+
+static void stages_add_up(void **state)
+{
+	(void)state;
+	for_both_kinds(faults_are_timed);
+}
+
 /* Reads each page, and writes it then; write faults. */
 static uint64_t modify_all(struct tp *t, uint64_t key)
 {
@@ -204,6 +229,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(first_touches_bring_pages_along),
 		cmocka_unit_test(random_first_touches_bring_nothing_along),
 		cmocka_unit_test(nothing_comes_along_where_it_is_off),
+		cmocka_unit_test(stages_add_up),
 		cmocka_unit_test(pages_that_were_written_arrive_writable),
 	};
 

@@ -209,11 +209,10 @@ static void copy_serves_a_missing_fault(void **state)
 	assert_false(msg.is_write);
 	assert_ptr_equal((char *)(msg.addr & ~FAR_PAGE_MASK), r.mem + 3 * PG);
 	assert_false(atomic_load(&t.is_done));
-	assert_int_equal(far_uffd_copy(r.fd, r.mem + 3 * PG, page_of_a, false),
-			 0);
+	assert_int_equal(far_uffd_copy(r.fd, r.mem + 3 * PG, page_of_a, 0), 0);
 	assert_int_equal(touch_end(&t), 'a');
 	assert_true(all_are(r.mem + 3 * PG, 'a'));
-	assert_int_equal(far_uffd_copy(r.fd, r.mem + 3 * PG, page_of_a, false),
+	assert_int_equal(far_uffd_copy(r.fd, r.mem + 3 * PG, page_of_a, 0),
 			 -EEXIST);
 	assert_int_equal(far_uffd_read(r.fd, &none, 1), 0);
 	range_close(&r);
@@ -227,7 +226,7 @@ static void copy_elsewhere_is_refused(void **state)
 
 	(void)state;
 	assert_ptr_not_equal(other, MAP_FAILED);
-	assert_int_equal(far_uffd_copy(r.fd, other, page_of_a, false), -ENOENT);
+	assert_int_equal(far_uffd_copy(r.fd, other, page_of_a, 0), -ENOENT);
 	assert_int_equal(far_uffd_register(r.fd, other + 1, PG, true), -EINVAL);
 	(void)munmap(other, PG);
 	range_close(&r);
@@ -241,17 +240,15 @@ static void copy_range_tells_how_far_it_came(void **state)
 	(void)state;
 	assert_non_null(src);
 	memset(src, 'b', 8 * PG);
-	assert_int_equal(far_uffd_copy_range(r.fd, r.mem, src, 8, false), 8);
+	assert_int_equal(far_uffd_copy_range(r.fd, r.mem, src, 8, 0), 8);
 	for (int i = 0; i < 8; i++)
 		assert_true(all_are(r.mem + i * PG, 'b'));
 	/* page 12 is there already */
-	assert_int_equal(far_uffd_copy(r.fd, r.mem + 12 * PG, page_of_a, false),
-			 0);
-	assert_int_equal(
-		far_uffd_copy_range(r.fd, r.mem + 10 * PG, src, 6, false), 2);
-	assert_int_equal(
-		far_uffd_copy_range(r.fd, r.mem + 12 * PG, src, 2, false),
-		-EEXIST);
+	assert_int_equal(far_uffd_copy(r.fd, r.mem + 12 * PG, page_of_a, 0), 0);
+	assert_int_equal(far_uffd_copy_range(r.fd, r.mem + 10 * PG, src, 6, 0),
+			 2);
+	assert_int_equal(far_uffd_copy_range(r.fd, r.mem + 12 * PG, src, 2, 0),
+			 -EEXIST);
 	assert_true(all_are(r.mem + 12 * PG, 'a'));
 	free(src);
 	range_close(&r);
@@ -264,7 +261,8 @@ static void first_write_to_a_protected_page_is_told(void **state)
 	struct toucher t;
 
 	(void)state;
-	assert_int_equal(far_uffd_copy(r.fd, r.mem, page_of_a, true), 0);
+	assert_int_equal(
+		far_uffd_copy(r.fd, r.mem, page_of_a, FAR_COPY_PROTECT), 0);
 	touch_begin(&t, r.mem, 0); /* reading is free */
 	assert_int_equal(touch_end(&t), 'a');
 	assert_int_equal(far_uffd_read(r.fd, &none, 1), 0);
@@ -296,7 +294,7 @@ static void wake_lets_a_waiter_look_again(void **state)
 	assert_int_equal(far_uffd_wake(r.fd, r.mem, PG), 0);
 	/* it faults again: a second message of the same page */
 	assert_int_equal(next_msg(r.fd).kind, FAR_UFFD_FAULT_MISSING);
-	assert_int_equal(far_uffd_copy(r.fd, r.mem, page_of_a, false), 0);
+	assert_int_equal(far_uffd_copy(r.fd, r.mem, page_of_a, 0), 0);
 	assert_int_equal(touch_end(&t), 'a');
 	range_close(&r);
 }
@@ -349,7 +347,7 @@ static void move_takes_pages_up_to_a_hole(void **state)
 		if (i != 4 && i != 5)
 			assert_true(all_are(dst.mem + i * PG, (char)('A' + i)));
 	/* and one of them back; its place is empty, the next one is taken */
-	assert_int_equal(far_uffd_copy(r.fd, r.mem + PG, page_of_a, false), 0);
+	assert_int_equal(far_uffd_copy(r.fd, r.mem + PG, page_of_a, 0), 0);
 	assert_int_equal(far_uffd_move(r.fd, r.mem, dst.mem, 2 * PG, &moved),
 			 -EAGAIN);
 	assert_int_equal(moved, PG);
@@ -380,7 +378,7 @@ static void poisoned_page_kills_who_touches_it(void **state)
 		(void)alarm(10);
 		if (far_uffd_poison(r.fd, r.mem + PG) != 0)
 			_exit(1);
-		if (far_uffd_copy(r.fd, r.mem, page_of_a, false) != 0 ||
+		if (far_uffd_copy(r.fd, r.mem, page_of_a, 0) != 0 ||
 		    r.mem[0] != 'a') /* its neighbour is well */
 			_exit(2);
 		_exit(*(volatile char *)(r.mem + PG) + 10);
@@ -404,7 +402,7 @@ static void poison_wakes_and_discarding_heals(void **state)
 	assert_int_equal(write(fds[1], r.mem, 1), -1);
 	assert_int_equal(errno, EFAULT);
 	assert_int_equal(madvise(r.mem, PG, MADV_DONTNEED), 0);
-	assert_int_equal(far_uffd_copy(r.fd, r.mem, page_of_a, false), 0);
+	assert_int_equal(far_uffd_copy(r.fd, r.mem, page_of_a, 0), 0);
 	assert_int_equal(write(fds[1], r.mem, 1), 1);
 	(void)close(fds[0]);
 	(void)close(fds[1]);

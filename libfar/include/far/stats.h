@@ -56,7 +56,8 @@ extern "C" {
 	FAR_STAT(COUNTER, write_errors, "failed writes of the backend")       \
 	FAR_STAT(COUNTER, lost_pages, "pages that ended in SIGBUS")           \
 	FAR_STAT(COUNTER, forks, "forks served")                              \
-	FAR_STAT(GAUGE, fault_p50_ns, "median fault, from its message to its wake-up") \
+	FAR_STAT(GAUGE, fault_p50_ns,                                         \
+		 "median missing fault, its message read to page mapped")     \
 	FAR_STAT(GAUGE, fault_p99_ns, "99th percentile of the same")          \
 	FAR_STAT(GAUGE, fault_p999_ns, "99.9th percentile of the same")       \
 	FAR_STAT(COUNTER, gone_pages,                                         \
@@ -68,7 +69,18 @@ extern "C" {
 	FAR_STAT(COUNTER, prefetch_wasted_pages,                              \
 		 "prefetched pages that it did not come past")                \
 	FAR_STAT(COUNTER, prefetch_late_pages,                                \
-		 "faults on pages that were being prefetched")
+		 "faults on pages that were being prefetched")                \
+	FAR_STAT(COUNTER, sampled_faults,                                     \
+		 "faults on far pages whose stages were timed, about 1 in 16") \
+	FAR_STAT(COUNTER, sampled_lookup_ns,                                  \
+		 "in these: to find the page and take it over")               \
+	FAR_STAT(COUNTER, sampled_frame_ns, "in these: to wait for a frame")  \
+	FAR_STAT(COUNTER, sampled_fetch_ns,                                   \
+		 "in these: until the backend had answered")                  \
+	FAR_STAT(COUNTER, sampled_install_ns,                                 \
+		 "in these: to map the page")                                 \
+	FAR_STAT(GAUGE, deliver_ns,                                           \
+		 "median round trip to a monitor that has nothing to fetch, at start")
 
 /** struct far_stats - set size before far_stats_read(); grows at the end */
 struct far_stats {
