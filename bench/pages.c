@@ -26,6 +26,7 @@
 struct result {
 	struct pages_outcome out;
 	uint64_t cpu_ns, faults, evicted_pages;
+	uint64_t sampled_faults, sampled_fetch_ns;
 	/* by the kernel: Rss of the region, for libfar + Swap */
 	uint64_t resident_bytes;
 };
@@ -92,6 +93,8 @@ static void counters(const struct bench *b, struct result *r)
 	if (b->pager && !far_stats_read(b->pager, &st)) {
 		r->faults = st.faults_missing;
 		r->evicted_pages = st.evicted_pages;
+		r->sampled_faults = st.sampled_faults;
+		r->sampled_fetch_ns = st.sampled_fetch_ns;
 	} else if (!getrusage(RUSAGE_SELF, &ru)) {
 		r->faults = (uint64_t)ru.ru_majflt;
 	}
@@ -129,6 +132,8 @@ static int measure(struct bench *b, const struct pages_pattern *p,
 	r->cpu_ns -= before.cpu_ns;
 	r->faults -= before.faults;
 	r->evicted_pages -= before.evicted_pages;
+	r->sampled_faults -= before.sampled_faults;
+	r->sampled_fetch_ns -= before.sampled_fetch_ns;
 	if (!err && !bench_smaps_self(b->base, b->o->region_bytes, &smaps))
 		r->resident_bytes = smaps.rss + (b->pager ? smaps.swap : 0);
 	return err;
@@ -194,6 +199,11 @@ static int print_result(const struct bench *b, unsigned i)
 	bench_json_f64(&j, "cpu_s", (double)r->cpu_ns / 1e9);
 	bench_json_f64(&j, "cpu_us_per_op", (double)r->cpu_ns / 1e3 / n);
 	bench_json_f64(&j, "faults_per_op", (double)r->faults / n);
+	/* what the backend alone takes for a page, for the ideal line */
+	bench_json_f64(&j, "fetch_ns",
+		       r->sampled_faults ? (double)r->sampled_fetch_ns /
+						   (double)r->sampled_faults
+					 : 0);
 	bench_json_u64(&j, "evicted_pages", r->evicted_pages);
 	bench_json_u64(&j, "resident_bytes", r->resident_bytes);
 	bench_json_u64(&j, "limit_bytes", b->limit_bytes);
