@@ -183,9 +183,9 @@ static int find_dir(struct far_file *file, const char *path, bool is_dir)
 		free(real);
 		return 0;
 	}
-	file->linked = real; /* freed at close */
 	memcpy(file->dir, real, (size_t)(slash - real));
 	memcpy(file->dir + (slash - real), "/", 2);
+	free(real);
 	return 0;
 }
 
@@ -206,11 +206,11 @@ static int create_store(struct far_file *file, const char *path)
 	rc = find_dir(file, path, is_dir);
 	if (rc == 0)
 		rc = far_file_set_fd(file, fd);
-	if (rc) {
+	if (rc)
 		(void)close(fd); /* nothing was written to it */
-		if (!is_dir)
-			(void)unlink(path);
-	}
+	/* Its contents are of no use to anybody else, however we end. */
+	if (!is_dir)
+		(void)unlink(path);
 	return rc;
 }
 
@@ -227,9 +227,6 @@ static void file_close(struct far_backend *be)
 	close_fd(file->clone_fd);
 	close_fd(file->direct_fd);
 	close_fd(file->fd);
-	if (file->linked)
-		(void)unlink(file->linked); /* may be gone already */
-	free(file->linked);
 	far_store_fini(&file->store);
 	free(file);
 }

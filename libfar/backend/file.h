@@ -22,7 +22,6 @@ struct far_file {
 	int clone_fd;	/* copy made by the last clone(), or -1 */
 	bool has_uring; /* false: pread() and pwrite() */
 	bool is_direct; /* wanted, and the file system can */
-	char *linked;	/* path to unlink at close, or NULL */
 	char dir[PATH_MAX]; /* where clones are made */
 	dev_t dev;	    /* of fd: tells whether a number is still ours */
 	ino_t ino;

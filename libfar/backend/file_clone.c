@@ -195,7 +195,5 @@ int far_file_adopt(struct far_backend *be, const struct far_clone *clone)
 	close_inherited(old_direct_fd, old_dev, old_ino);
 	close_inherited(file->clone_fd, name.dev, name.ino);
 	file->clone_fd = -1;
-	free(file->linked); /* the name is the parent's to unlink */
-	file->linked = NULL;
 	return 0;
 }

@@ -67,8 +67,26 @@ void pager_thread_is_programs(void)
 
 /* --- threads --- */
 
+struct start {
+	void *(*fn)(void *);
+	void *arg;
+	_Atomic uint32_t is_running; /* futex */
+};
+
+static void *start_main(void *arg)
+{
+	struct start *s = arg, mine = {.fn = s->fn, .arg = s->arg};
+
+	atomic_store(&s->is_running, 1);
+	far_futex_wake(&s->is_running, 1);
+	return mine.fn(mine.arg);
+}
+
+/* Returns when it runs: what the C library does before that may fault, so
+ * nothing may be evicted until those who serve faults have got so far. */
 int pager_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg)
 {
+	struct start s = {.fn = fn, .arg = arg};
 	pthread_attr_t attr;
 	sigset_t all, old;
 	int r;
@@ -80,11 +98,13 @@ int pager_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg)
 		near_enter();
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	r = -pthread_create(ret_thread, &attr, fn, arg);
+	r = -pthread_create(ret_thread, &attr, start_main, &s);
 	(void)pthread_attr_destroy(&attr);
 	if (near_leave)
 		near_leave();
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	while (r == 0 && !atomic_load(&s.is_running))
+		far_futex_wait(&s.is_running, 0, WAIT_NS);
 	return r;
 }
 

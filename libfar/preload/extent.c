@@ -214,18 +214,28 @@ static bool hook_decommit(extent_hooks_t *hooks, void *addr, size_t size,
 				    ind);
 }
 
-/* Both kinds of purge: the pages are gone here and in the backend. */
-static bool discard(void *addr, size_t offset, size_t length)
+/* The pages are gone here and in the backend. */
+static int discard(void *addr, size_t length)
 {
 	int saved = errno;
 	int err;
 
 	far_near_enter();
-	err = far_advise(the_pager, (char *)addr + offset, length,
-			 FAR_ADV_DISCARD);
+	err = far_advise(the_pager, addr, length, FAR_ADV_DISCARD);
 	far_near_leave();
 	errno = saved;
-	return err != 0;
+	return err;
+}
+
+int far_extent_discard(void *addr, size_t len)
+{
+	size_t whole = far_round_up(len, FAR_PAGE_SIZE);
+
+	if ((uintptr_t)addr % FAR_PAGE_SIZE != 0 || whole < len || !len ||
+	    !the_pager || !far_pager_contains(the_pager, addr) ||
+	    !far_pager_contains(the_pager, (char *)addr + whole - 1))
+		return 1;
+	return discard(addr, whole);
 }
 
 static bool hook_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
@@ -233,7 +243,7 @@ static bool hook_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
 {
 	(void)hooks;
 	if (far_pager_contains(the_pager, addr))
-		return discard(addr, offset, length);
+		return discard((char *)addr + offset, length) != 0;
 	return near_hooks->purge_lazy(near_hooks, addr, size, offset, length,
 				      ind);
 }
@@ -243,7 +253,7 @@ static bool hook_purge_forced(extent_hooks_t *hooks, void *addr, size_t size,
 {
 	(void)hooks;
 	if (far_pager_contains(the_pager, addr))
-		return discard(addr, offset, length);
+		return discard((char *)addr + offset, length) != 0;
 	return near_hooks->purge_forced(near_hooks, addr, size, offset, length,
 					ind);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "libfar/preload/malloc.h"
 #include "libfar/preload/preload.h"
 
+#include <dlfcn.h>
 #include <gnu/libc-version.h>
 #include <link.h>
+#include <locale.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* calloc() arguments of pthread_setspecific() for keys from 32 on: one block
@@ -54,6 +58,54 @@ bool far_libc_wants_near(size_t nmemb, size_t size, const void *caller)
 {
 	return nmemb == TSD_BLOCK_NMEMB && size == TSD_BLOCK_SIZE &&
 	       (uintptr_t)caller - text_start < text_end - text_start;
+}
+
+/*
+ * glibc reads the data of the process's locale at the start of every thread
+ * (__ctype_init): also of those that serve faults, and nobody could serve
+ * theirs.  Hence locales are near.
+ */
+static void *next_of(_Atomic(void *) *cache, const char *name)
+{
+	void *fn = atomic_load_explicit(cache, memory_order_relaxed);
+
+	if (!fn) {
+		fn = dlsym(RTLD_NEXT, name);
+		atomic_store_explicit(cache, fn, memory_order_relaxed);
+	}
+	return fn;
+}
+
+char *setlocale(int category, const char *locale)
+{
+	static _Atomic(void *) cache;
+	char *(*next)(int, const char *);
+	char *r;
+
+	far_near_enter();
+	*(void **)(&next) = next_of(&cache, "setlocale");
+	r = next(category, locale);
+	far_near_leave();
+	return r;
+}
+
+locale_t newlocale(int mask, const char *name, locale_t base)
+{
+	static _Atomic(void *) cache;
+	locale_t (*next)(int, const char *, locale_t);
+	locale_t r;
+
+	far_near_enter();
+	*(void **)(&next) = next_of(&cache, "newlocale");
+	r = next(mask, name, base);
+	far_near_leave();
+	return r;
+}
+
+/* libstdc++ calls it by this name. */
+locale_t __newlocale(int mask, const char *name, locale_t base)
+{
+	return newlocale(mask, name, base);
 }
 
 static void touch(const void *addr)

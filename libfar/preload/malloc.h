@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What preload.map exports and no C header makes visible: the malloc family,
+ * calls about memory and locales (memory.c, libc.c),
  * jemalloc's interface under its own names, glibc's second names of the malloc
  * family, and the mangled names of C++ operator new and delete.  See
  * jemalloc(3), malloc(3).
  */
 #ifndef LIBFAR_PRELOAD_MALLOC_H
 #define LIBFAR_PRELOAD_MALLOC_H
+
+#include <locale.h>
 
 #include <far/far.h>
 
@@ -25,6 +28,11 @@ FAR_EXPORT void *valloc(size_t size);
 FAR_EXPORT void *pvalloc(size_t size);
 FAR_EXPORT size_t malloc_usable_size(void *ptr);
 FAR_EXPORT int malloc_trim(size_t pad);
+
+FAR_EXPORT int madvise(void *addr, size_t len, int advice);
+FAR_EXPORT char *setlocale(int category, const char *locale);
+FAR_EXPORT locale_t newlocale(int mask, const char *name, locale_t base);
+FAR_EXPORT locale_t __newlocale(int mask, const char *name, locale_t base);
 
 FAR_EXPORT void *__libc_malloc(size_t size);
 FAR_EXPORT void *__libc_calloc(size_t nmemb, size_t size);

@@ -7,6 +7,7 @@
  *   near.c       memory for pager threads and for the library itself
  *   extent.c     jemalloc's extent hooks on top of far_map()
  *   libc.c       what the C library keeps in far memory and must not lose
+ *   memory.c     calls about memory whose meaning must be kept
  *   operators.c  C++ operator new and delete
  *
  * Far memory holds the program's data only.  What runs on pager threads, or
@@ -77,6 +78,13 @@ bool far_start(void);
  * Return: memory, or NULL with errno ENOMEM and the reason on standard error.
  */
 void *far_alloc_elsewhere(size_t size, int flags);
+
+/**
+ * far_extent_discard() - the pages of [@addr, @addr + @len) read as zeros
+ * Context: the program's threads.
+ * Return: 0; 1 it is no range of whole pages of far memory; -errno.
+ */
+int far_extent_discard(void *addr, size_t len);
 
 /* near.c */
 

@@ -126,6 +126,7 @@ PAGED(forks_beside_busy_threads, "tree", "local=16M;far=lz4:")
 PAGED(children_may_exec, "exec", "local=16M;far=lz4:")
 PAGED(closing_all_descriptors_does_no_harm, "close", "local=16M;far=lz4:")
 PAGED(system_calls_reach_far_memory, "io", "local=16M;far=lz4:")
+PAGED(madvise_drops_what_is_far, "drop", "local=16M;far=lz4:")
 PAGED(uncompressed_store_is_the_same, "io", "local=16M;far=mem:")
 
 static void file_backend_is_the_same(void **state)
@@ -221,6 +222,7 @@ static const struct CMUnitTest memory_tests[] = {
 	cmocka_unit_test(malloc_family_holds_at_its_edges),
 	cmocka_unit_test(threads_by_the_hundred_pass_blocks),
 	cmocka_unit_test(system_calls_reach_far_memory),
+	cmocka_unit_test(madvise_drops_what_is_far),
 	cmocka_unit_test(uncompressed_store_is_the_same),
 	cmocka_unit_test(file_backend_is_the_same),
 };

@@ -3,10 +3,11 @@
  * A program that knows nothing of far memory; test_preload runs it under
  * libfar-preload.so with a limit below what it allocates.  It checks its own
  * results and leaves with 0, or with 1 and a line that names the claim.
- *	test_preload_guest family|storm|fork|exec|close|io|full|tree
+ *	test_preload_guest family|storm|fork|exec|close|io|full|tree|drop
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -481,6 +482,8 @@ static void run_fork(void)
 	pthread_t busy[NR_BUSY];
 	unsigned i;
 
+	/* Its data is read at the start of every thread. */
+	require(setlocale(LC_ALL, "C.UTF-8"), "setlocale");
 	for (i = 0; i < NR_KEYS; i++)
 		require(!pthread_key_create(&keys[i], NULL), "key_create");
 	use_keys();
@@ -516,6 +519,7 @@ static void run_tree(void)
 	pthread_t busy[3];
 	unsigned i;
 
+	require(setlocale(LC_ALL, "C.UTF-8"), "setlocale");
 	for (i = 0; i < 3; i++)
 		require(!pthread_create(&busy[i], NULL, busy_thread, NULL),
 			"pthread_create");
@@ -626,13 +630,62 @@ static void run_full(void)
 		require(is_filled(got[i], MIB, i + 7), "room can be used");
 }
 
+/* Pages that are far are dropped like those that are here. */
+static void drop_inside(unsigned char *block)
+{
+	unsigned char *from =
+		(unsigned char *)(((uintptr_t)block + 4095) & ~(uintptr_t)4095);
+	unsigned char *to = (unsigned char *)((uintptr_t)(block + BLOCK_SIZE) &
+					      ~(uintptr_t)4095);
+	unsigned char first = block[0], last = block[BLOCK_SIZE - 1];
+
+	require(madvise(from, (size_t)(to - from), MADV_DONTNEED) == 0,
+		"madvise");
+	require(is_zero(from, (size_t)(to - from)),
+		"what madvise() drops reads as zeros");
+	require((from == block || block[0] == first) &&
+			(to == block + BLOCK_SIZE ||
+			 block[BLOCK_SIZE - 1] == last),
+		"what lies beside it stays");
+	memset(from, 0x77, (size_t)(to - from));
+}
+
+static void drop_child(unsigned i)
+{
+	(void)i;
+	drop_inside(blocks[1]);
+}
+
+static void run_drop(void)
+{
+	unsigned char *plain = mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned i;
+
+	fill_blocks(10);
+	for (i = 0; i < NR_BLOCKS; i += 2)
+		drop_inside(blocks[i]);
+	run_children(1, drop_child);
+	for (i = 1; i < NR_BLOCKS; i += 2)
+		require(is_filled(blocks[i], BLOCK_SIZE, 10 + i),
+			"a block beside one that was dropped");
+	require(madvise((char *)blocks[1] + 1, 4096, MADV_DONTNEED) == -1 &&
+			errno == EINVAL,
+		"madvise() of half pages is refused");
+	require(plain != MAP_FAILED, "mmap");
+	memset(plain, 1, BLOCK_SIZE);
+	require(madvise(plain, BLOCK_SIZE, MADV_DONTNEED) == 0 &&
+			is_zero(plain, BLOCK_SIZE),
+		"other memory is dropped, too");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
 	{"family", run_family}, {"storm", run_storm}, {"fork", run_fork},
 	{"tree", run_tree},	{"exec", run_exec},   {"close", run_close},
-	{"io", run_io},		{"full", run_full},
+	{"io", run_io},		{"full", run_full},   {"drop", run_drop},
 };
 
 int main(int argc, char **argv)
