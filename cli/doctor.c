@@ -118,6 +118,9 @@ static void check_preload(const char *spec, struct check_result *r)
 	if (status < 0)
 		check_set(r, CHECK_FAIL, "see the limits of this user",
 			  "cannot start a process: %s", strerror(-status));
+	else if (strstr(said, "cannot open userfaultfd"))
+		check_set(r, CHECK_FAIL, "the same as for userfaultfd above",
+			  "%.200s: needs userfaultfd", lib);
 	else if (status != 0 || strstr(said, "cannot be preloaded"))
 		check_set(r, CHECK_FAIL, fix,
 			  "%.200s: /bin/true under it ends with %d: %s", lib,

@@ -22,7 +22,7 @@
 #include "libfar/uffd/uffd.h"
 
 #define UFFD_FIX                                                               \
-	"as root: setfacl -m u:USER:rw /dev/userfaultfd, or sysctl "           \
+	"as root: " FAR_UFFD_ALLOW ", or sysctl "                              \
 	"vm.unprivileged_userfaultfd=1; in a container pass "                  \
 	"--device /dev/userfaultfd"
 #define MEMLOCK_ENOUGH (UINT64_C(8) << 20)
@@ -105,8 +105,7 @@ void check_uffd_device(const char *spec, struct check_result *r)
 			  "--device /dev/userfaultfd",
 			  "%s: %s", path, strerror(errno));
 	else
-		check_set(r, way_status(),
-			  "as root: setfacl -m u:USER:rw /dev/userfaultfd",
+		check_set(r, way_status(), "as root: " FAR_UFFD_ALLOW,
 			  "%s: %s (mode %03o, owner %u, group %u; you are "
 			  "user %u)",
 			  path, strerror(err), st.st_mode & 0777U,

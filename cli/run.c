@@ -13,6 +13,7 @@
 #include "cli/elfcheck.h"
 #include "cli/sample.h"
 #include "cli/shared.h"
+#include "cli/statpage.h"
 #include "libfar/backend/backend.h"
 #include "libfar/base/log.h"
 #include "libfar/base/options.h"
@@ -153,14 +154,23 @@ static int make_budget(struct run *r)
 {
 	int err;
 
-	if (r->cfg.budget[0])
-		return 0; /* the caller's: it is already in the options */
+	if (r->cfg.budget[0]) { /* the caller's: it is in the options */
+		if (access(r->cfg.budget, R_OK | W_OK) == 0)
+			return 0;
+		cli_error("run: --budget %s: %s; fix: leave it out, far run "
+			  "makes one",
+			  r->cfg.budget, strerror(errno));
+		return CLI_USAGE;
+	}
 	err = shared_budget_make(r->cfg.local >> FAR_PAGE_SHIFT, r->budget,
 				 sizeof(r->budget));
 	if (err < 0) {
-		cli_error("run: cannot make the shared budget in the runtime "
-			  "directory: %s; fix: far doctor checks it",
-			  strerror(-err));
+		(void)far_runtime_dir(r->budget, sizeof(r->budget));
+		cli_error("run: cannot make the shared budget in %s: %s; fix: "
+			  "see that it is a directory of yours that nobody "
+			  "else can write to, or set XDG_RUNTIME_DIR",
+			  r->budget, strerror(-err));
+		r->budget[0] = '\0';
 		return CLI_OS;
 	}
 	r->has_own_budget = true;
@@ -266,6 +276,7 @@ static int run_program(struct run *r, char **argv)
 			  r->program, strerror(-status));
 		return CLI_OS;
 	}
+	statpage_sweep();
 	if (r->stats_path && write_stats(r, status) < 0 && status == 0)
 		return CLI_OS;
 	return status;

@@ -14,10 +14,12 @@
 
 #include <jansson.h>
 
+#include "libfar/base/clock.h"
 #include "libfar/base/process.h"
 
 #define MAX_TRIES 200
 #define TRY_NS 500000L
+#define SWEEP_NS (60 * FAR_NS_PER_S)
 
 static int page_path(struct statpage_id id, char *buf, size_t len)
 {
@@ -305,4 +307,21 @@ int statpage_json(const struct far_stat_page *page, char **ret_text)
 		return -ENOMEM;
 	*ret_text = text;
 	return 0;
+}
+
+void statpage_sweep(void)
+{
+	struct statpage_id *ids = NULL;
+	int nr = statpage_list(0, &ids);
+	uint64_t now = far_now_ns();
+
+	for (int i = 0; i < nr; i++) {
+		struct far_stat_page page;
+
+		if (statpage_read(ids[i], &page) == 0 &&
+		    now - page.updated_ns > SWEEP_NS &&
+		    !statpage_is_live(ids[i], &page))
+			statpage_remove(ids[i]);
+	}
+	free(ids);
 }

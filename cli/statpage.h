@@ -43,6 +43,10 @@ int statpage_read(struct statpage_id id, struct far_stat_page *ret_page);
  */
 bool statpage_is_live(struct statpage_id id, const struct far_stat_page *page);
 
+/** statpage_sweep() - unlink the pages of processes that have been gone for a
+ * minute: whoever wanted their figures has had the time */
+void statpage_sweep(void);
+
 /** statpage_remove() - unlink page @id; if it cannot be, it stays */
 void statpage_remove(struct statpage_id id);
 

@@ -22,6 +22,7 @@
 #include "libfar/base/arena.h"
 #include "libfar/base/clock.h"
 #include "libfar/base/futex.h"
+#include "libfar/base/size.h"
 #include "libfar/base/process.h"
 #include "libfar/pager/pager.h"
 #include "libfar/pager/preload.h"
@@ -236,6 +237,7 @@ static void report_lost(struct far_pager *p)
 static void report_write_error(struct far_pager *p, uint64_t now)
 {
 	int err = atomic_exchange(&p->write_error, 0);
+	char text[16];
 
 	if (!err ||
 	    (p->write_error_ns && now - p->write_error_ns < WRITE_ERROR_NS))
@@ -244,7 +246,8 @@ static void report_write_error(struct far_pager *p, uint64_t now)
 	far_log(&p->log, FAR_LOG_ERR,
 		"pages cannot be written to %s: %s; they stay local, and a "
 		"fault that finds no frame for %s ends in SIGBUS; fix: %s",
-		p->cfg.far, strerrordesc_np(-err), p->cfg.on_loss,
+		p->cfg.far, strerrordesc_np(-err),
+		far_duration_format(p->on_loss_ns, text, sizeof(text)),
 		err == -ENOSPC ? "give it more room, or raise local="
 			       : "look after the backend");
 }

@@ -94,8 +94,11 @@ static FAR_COLD void die(struct far_pager *p, int err)
 {
 	far_log(&p->log, FAR_LOG_ERR,
 		"forked child %d cannot serve far memory: %s; it ends here, "
-		"before a page could be wrong",
-		(int)getpid(), strerrordesc_np(-err));
+		"before a page could be wrong; fix: %s",
+		(int)getpid(), strerrordesc_np(-err),
+		err == -ENOSPC ? "a backend with room for what the child has "
+				 "there, too"
+			       : "see the messages above");
 	logger_flush(&p->logger);
 	_exit(77);
 }

@@ -186,9 +186,9 @@ void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len)
 	}
 	(void)snprintf(buf, len,
 		       "cannot open userfaultfd: /dev/userfaultfd: %s; "
-		       "system call: %s; fix: as root, setfacl -m u:USER:rw "
-		       "/dev/userfaultfd, or run as root (in a container: pass "
-		       "--device /dev/userfaultfd)",
+		       "system call: %s; fix: as root, " FAR_UFFD_ALLOW
+		       ", or run as root (in a container: pass --device "
+		       "/dev/userfaultfd)",
 		       strerrordesc_np(-info->device_err),
 		       strerrordesc_np(-info->syscall_err));
 }

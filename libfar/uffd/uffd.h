@@ -51,6 +51,11 @@ int far_uffd_open(bool user_only_ok, struct far_uffd_info *ret_info);
  */
 int far_uffd_open_signal(struct far_uffd_info *ret_info);
 
+/* What root does for an ordinary user. */
+#define FAR_UFFD_ALLOW                                                         \
+	"chown USER /dev/userfaultfd (until the next boot; README.md has a "   \
+	"udev rule)"
+
 /** far_uffd_explain() - "what: why; fix: how" of a failed open, into @buf */
 void far_uffd_explain(const struct far_uffd_info *info, char *buf, size_t len);
 

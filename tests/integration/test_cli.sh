@@ -391,7 +391,7 @@ run_unprivileged() {
 	run $as env -u XDG_RUNTIME_DIR "$FAR" doctor
 	expect_rc 2
 	expect_out "fail  uffd-faults"
-	expect_out "fix: as root: setfacl"
+	expect_out "fix: as root: chown"
 }
 
 doctor() {
