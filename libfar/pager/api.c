@@ -295,6 +295,20 @@ static int need_started(struct far_pager *p)
 	}
 }
 
+/* Charges @nr pages if that leaves @spare; else once more without what
+ * processes hold that have ended. */
+static bool fits(struct far_pager *p, far_pgno_t nr, int64_t spare)
+{
+	struct far_budget *b = &p->budget;
+
+	do {
+		if (far_budget_free(b) >= (int64_t)nr + spare &&
+		    far_budget_try(b, nr))
+			return true;
+	} while (far_budget_sweep(b) > 0);
+	return false;
+}
+
 /*
  * Room for @nr more pages: all local while they fit (charged as if touched),
  * else intercepted and backed.  Under control.
@@ -310,9 +324,7 @@ static int make_room(struct far_pager *p, far_pgno_t nr)
 	spare = more_words(p, nr);
 	if (!p->overhead_pages)
 		spare += (int64_t)pager_overhead_pages(p);
-	if (s < FAR_PAGER_ARMED &&
-	    far_budget_free(&p->budget) >= (int64_t)nr + spare &&
-	    far_budget_try(&p->budget, nr))
+	if (s < FAR_PAGER_ARMED && fits(p, nr, spare))
 		return 0;
 	r = need_started(p);
 	if (r < 0)

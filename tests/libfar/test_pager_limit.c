@@ -359,6 +359,37 @@ static void member_that_cannot_give_is_not_waited_for(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* It ends as processes do that know nothing of us. */
+static int take_and_end(void *arg)
+{
+	struct far_pager *pager;
+	void *mem;
+
+	if (tp_try(arg, &pager) < 0 || far_map(pager, 9 * MIB, 0, &mem) < 0)
+		return 1;
+	return 0;
+}
+
+/* What those who are gone had handed out is no reason to intercept. */
+static void members_that_ended_take_no_room(void **state)
+{
+	char path[64], conf[128];
+	struct tp t;
+	void *mem;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/tmp/far-test-budget.%d",
+		       (int)getpid());
+	(void)snprintf(conf, sizeof(conf), "budget=%s", path);
+	assert_int_equal(far_budget_create(path, PAGES(TP_LIMIT)), 0);
+	t = tp_open(conf, 0);
+	assert_int_equal(tp_in_child(take_and_end, conf), 0);
+	assert_int_equal(far_map(t.pager, 9 * MIB, 0, &mem), 0);
+	assert_int_equal(TP_STAT(t.pager, is_armed), 0);
+	tp_close(&t);
+	assert_int_equal(unlink(path), 0);
+}
+
 /* --- lazy arming -------------------------------------------------------------
  */
 
@@ -457,6 +488,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(rewritten_page_is_sent_again),
 		cmocka_unit_test(limit_moves_while_running),
 		cmocka_unit_test(budget_of_one_keeps_its_reserve),
+		cmocka_unit_test(members_that_ended_take_no_room),
 		cmocka_unit_test(member_that_cannot_give_is_not_waited_for),
 		cmocka_unit_test(nothing_is_intercepted_while_it_fits),
 		cmocka_unit_test(arming_when_full_keeps_the_limit),
