@@ -276,10 +276,9 @@ static int run_program(struct run *r, char **argv)
 			  r->program, strerror(-status));
 		return CLI_OS;
 	}
-	statpage_sweep();
-	if (r->stats_path && write_stats(r, status) < 0 && status == 0)
-		return CLI_OS;
-	return status;
+	err = r->stats_path ? write_stats(r, status) : 0;
+	statpage_sweep(); /* whose figures have been taken */
+	return err < 0 && status == 0 ? CLI_OS : status;
 }
 
 /* The statistics file is made now: an hour later is too late to fail. */

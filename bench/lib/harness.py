@@ -109,6 +109,25 @@ class Workplace:
         with open(log_path, encoding="utf-8") as log:
             die("fard did not start: " + log.read())
 
+    def peers(self, text):
+        """The spec of each of comma-separated names: zram, a spec, or tcp (a
+        pool is started), with +OPTION behind it; no zram where it cannot be.
+        """
+        specs = {}
+        for name in text.split(","):
+            spec = name.split("+")[0]
+            if spec == "tcp":
+                specs[name] = self.fard("4G")
+            elif spec != "zram" or can_zram():
+                specs[name] = spec
+        return specs
+
+
+def rotated(names, number):
+    """Nobody always comes first, or always after the same one."""
+    first = number % len(names)
+    return names[first:] + names[:first]
+
 
 def can_zram():
     """Kernel swap can be set up here: say why not, once."""

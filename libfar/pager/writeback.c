@@ -94,7 +94,7 @@ static bool claim(struct far_pager *p, far_pgno_t pg, far_word_t *ret_word)
 	return false;
 }
 
-/* Keeps faults from installing @pg while a run is moved across it. */
+/* Keeps faults from installing @pg while a run is copied across it. */
 static bool hold(struct far_pager *p, far_pgno_t pg)
 {
 	far_word_t w = far_page_load(&p->words[pg]);
