@@ -164,22 +164,30 @@ static unsigned pick(struct worker *w, uint64_t want)
 	return n;
 }
 
-void far_evictor_page_in(struct far_evictor *e, far_pgno_t pg)
+/* What happened to @pg, said to a policy that wants to know. */
+static void tell(struct far_evictor *e,
+		 void (*what)(struct far_policy *p, far_pgno_t pg),
+		 far_pgno_t pg)
 {
+	bool is_locked = !e->attr.policy->is_lockless;
+
 	if (!e->attr.policy->wants_events)
 		return;
-	(void)pthread_mutex_lock(&e->policy_lock);
-	e->attr.policy->page_in(e->policy, pg);
-	(void)pthread_mutex_unlock(&e->policy_lock);
+	if (is_locked)
+		(void)pthread_mutex_lock(&e->policy_lock);
+	what(e->policy, pg);
+	if (is_locked)
+		(void)pthread_mutex_unlock(&e->policy_lock);
+}
+
+void far_evictor_page_in(struct far_evictor *e, far_pgno_t pg)
+{
+	tell(e, e->attr.policy->page_in, pg);
 }
 
 void far_evictor_page_out(struct far_evictor *e, far_pgno_t pg)
 {
-	if (!e->attr.policy->wants_events)
-		return;
-	(void)pthread_mutex_lock(&e->policy_lock);
-	e->attr.policy->page_out(e->policy, pg);
-	(void)pthread_mutex_unlock(&e->policy_lock);
+	tell(e, e->attr.policy->page_out, pg);
 }
 
 /* --- the pipeline of one worker --- */

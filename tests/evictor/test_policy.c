@@ -36,8 +36,8 @@ static void find_knows_all_names_and_no_others(void **state)
 		assert_int_equal(ops->size, sizeof(*ops));
 		assert_true(ops->footprint && ops->init && ops->pick);
 		assert_true(ops->page_in && ops->page_out);
-		assert_int_equal(ops->wants_events,
-				 names[i][0] == 'f' || names[i][0] == 's');
+		assert_int_equal(ops->wants_events, names[i][0] != 'c');
+		assert_int_equal(ops->is_lockless, names[i][0] == 'r');
 	}
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		assert_null(far_evict_policy_find(others[i]));
@@ -225,6 +225,68 @@ static void clock_looks_at_64_pages_and_returns(void **state)
 	bed_free(&b);
 }
 
+/* --- refault -------------------------------------------------------------- */
+
+/* Picks from 64 pages, one after the other, and brings back what left, but not
+ * before the hand has gone @lag further.  How often page 5 left. */
+static unsigned departures(unsigned nr_picks, unsigned lag)
+{
+	far_pgno_t out[64];
+	unsigned nr_out = 0, nr = 0;
+	struct bed b;
+
+	bed_make(&b, "refault");
+	b.view.nr_pages = 64;
+	bed_come(&b, 0, 64);
+	for (unsigned i = 0; i < nr_picks; i++) {
+		far_pgno_t pg;
+
+		if (!bed_pick(&b, 64, &pg, 1))
+			continue;
+		bed_leave(&b, pg);
+		nr += pg == 5;
+		if (pg == 5) /* the hot one: missed at once */
+			bed_come(&b, pg, 1);
+		else
+			out[nr_out++] = pg;
+		if (nr_out <= lag)
+			continue;
+		bed_come(&b, out[0], 1);
+		memmove(out, out + 1, --nr_out * sizeof(out[0]));
+	}
+	bed_free(&b);
+	return nr;
+}
+
+static void refault_keeps_who_comes_back_at_once(void **state)
+{
+	(void)state;
+	/* Ten rounds and more: the others come back after half of one. */
+	assert_in_range(departures(640, 40), 1, 2);
+	/* If all come back at once, nobody is better than the others. */
+	assert_in_range(departures(640, 0), 4, 16);
+}
+
+static void refault_finds_a_victim_where_all_have_earned_a_stay(void **state)
+{
+	far_pgno_t pg;
+	struct bed b;
+
+	(void)state;
+	bed_make(&b, "refault");
+	b.view.nr_pages = 64;
+	bed_come(&b, 0, 64);
+	for (unsigned i = 0; i < 64; i++) {
+		assert_int_equal(bed_pick(&b, 64, &pg, 1), 1);
+		bed_leave(&b, pg);
+		bed_come(&b, pg, 1);
+	}
+	b.nr_visits = 0;
+	while (!bed_pick(&b, 64, &pg, 1))
+		assert_in_range(b.nr_visits, 0, 2 * 64);
+	bed_free(&b);
+}
+
 /* --- fifo ----------------------------------------------------------------- */
 
 static void fifo_keeps_the_order_of_arrival(void **state)
@@ -408,6 +470,9 @@ int main(void)
 		cmocka_unit_test(clock_takes_runs_in_address_order),
 		cmocka_unit_test(clock_goes_on_where_it_stopped),
 		cmocka_unit_test(clock_looks_at_64_pages_and_returns),
+		cmocka_unit_test(refault_keeps_who_comes_back_at_once),
+		cmocka_unit_test(
+			refault_finds_a_victim_where_all_have_earned_a_stay),
 		cmocka_unit_test(fifo_keeps_the_order_of_arrival),
 		cmocka_unit_test(fifo_gives_a_victim_that_stayed_another_round),
 		cmocka_unit_test(fifo_is_a_queue_with_second_chances),

@@ -34,8 +34,8 @@ struct far_policy_view {
 
 /**
  * struct far_evict_policy_ops - chooses victims
- * All functions of one policy object are called under one lock.  Memory is
- * given once; nothing allocates.
+ * All functions of one policy object are called under one lock, but page_in and
+ * page_out if is_lockless.  Memory is given once; nothing allocates.
  */
 struct far_evict_policy_ops {
 	size_t size; /* sizeof(struct far_evict_policy_ops) */
@@ -47,6 +47,8 @@ struct far_evict_policy_ops {
 		    struct far_policy **ret_policy);
 	/* true: wants page_in/page_out calls; false: works from the view */
 	bool wants_events;
+	/* these may run beside each other and beside a pick: no lock */
+	bool is_lockless;
 	void (*page_in)(struct far_policy *p, far_pgno_t pg);
 	void (*page_out)(struct far_policy *p, far_pgno_t pg);
 	/*
