@@ -58,10 +58,13 @@ static int map_far(struct bench *b)
 	err = far_open(conf, &attr, &b->pager);
 	if (err)
 		return err;
-	return b->o->is_inline
-		       ? far_map_inline(b->pager, b->o->region_bytes, 0,
-					&b->base)
-		       : far_map(b->pager, b->o->region_bytes, 0, &b->base);
+	err = b->o->is_inline
+		      ? far_map_inline(b->pager, b->o->region_bytes, 0,
+				       &b->base)
+		      : far_map(b->pager, b->o->region_bytes, 0, &b->base);
+	return err ? err
+		   : far_advise(b->pager, b->base, b->o->region_bytes,
+				b->o->advice);
 }
 
 static int map_plain(struct bench *b)

@@ -6,6 +6,8 @@
 #ifndef BENCH_PAGES_H
 #define BENCH_PAGES_H
 
+#include <far/far.h>
+
 #include "bench/lib/conf.h"
 #include "bench/lib/json.h"
 #include "bench/lib/zipf.h"
@@ -20,7 +22,8 @@ struct pages_worker;
 /** struct pages_target - what one operation will touch */
 struct pages_target {
 	uint64_t pg;
-	unsigned word; /* first content word */
+	unsigned word;	   /* first content word */
+	unsigned nr_pages; /* of a record */
 	bool is_write;
 };
 
@@ -88,6 +91,7 @@ struct pages_opts {
 	uint64_t nr_ops;
 	uint64_t seed;
 	bool is_inline; /* far_map_inline() */
+	enum far_advice advice;
 	bool is_smoke;
 	bool is_swap_allowed;
 };

@@ -34,6 +34,9 @@ static void usage(FILE *f)
 		"  --option K=V     option of far_open(), may be repeated\n"
 		"  --inline         memory whose faults the thread serves "
 		"itself\n"
+		"  --advise ADVICE  for all of it: random, sequential, "
+		"group_16k\n"
+		"                   or group_64k (far_advise())\n"
 		"  --label TEXT     goes into the result\n"
 		"  --smoke          accept a build that must not be measured\n"
 		"  --allow-swap     measure libfar while swap is on\n"
@@ -56,6 +59,7 @@ enum {
 	OPT_SEED,
 	OPT_OPTION,
 	OPT_INLINE,
+	OPT_ADVISE,
 	OPT_LABEL,
 	OPT_SMOKE,
 	OPT_ALLOW_SWAP,
@@ -74,6 +78,7 @@ static const struct option options[] = {
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"option", required_argument, NULL, OPT_OPTION},
 	{"inline", no_argument, NULL, OPT_INLINE},
+	{"advise", required_argument, NULL, OPT_ADVISE},
 	{"label", required_argument, NULL, OPT_LABEL},
 	{"smoke", no_argument, NULL, OPT_SMOKE},
 	{"allow-swap", no_argument, NULL, OPT_ALLOW_SWAP},
@@ -108,6 +113,26 @@ static int add_patterns(struct pages_opts *o, const char *list)
 	return o->nr_patterns ? 0 : -EINVAL;
 }
 
+static int set_advice(struct pages_opts *o, const char *arg)
+{
+	static const struct {
+		const char *name;
+		enum far_advice advice;
+	} all[] = {
+		{"random", FAR_ADV_RANDOM},
+		{"sequential", FAR_ADV_SEQUENTIAL},
+		{"group_16k", FAR_ADV_GROUP_16K},
+		{"group_64k", FAR_ADV_GROUP_64K},
+	};
+
+	for (size_t i = 0; i < FAR_ARRAY_SIZE(all); i++)
+		if (!strcmp(arg, all[i].name)) {
+			o->advice = all[i].advice;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int set_option(struct pages_opts *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -136,6 +161,8 @@ static int set_option(struct pages_opts *o, int opt, const char *arg)
 	case OPT_INLINE:
 		o->is_inline = true;
 		return 0;
+	case OPT_ADVISE:
+		return set_advice(o, arg);
 	case OPT_LABEL:
 		o->label = arg;
 		return 0;

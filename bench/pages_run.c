@@ -87,6 +87,38 @@ static void next_gups(struct pages_worker *w, struct pages_target *ret_target)
 			 (w->is_second_half ? nr - hot : 0);
 }
 
+/* Records of some pages, one at random: a word of each page. */
+static void next_record(struct pages_worker *w, struct pages_target *t,
+			unsigned pages)
+{
+	next_random(w, t);
+	t->pg -= t->pg % pages;
+	t->nr_pages = pages;
+}
+
+static void next_record_16k(struct pages_worker *w,
+			    struct pages_target *ret_target)
+{
+	next_record(w, ret_target, 4);
+}
+
+static void next_record_64k(struct pages_worker *w,
+			    struct pages_target *ret_target)
+{
+	next_record(w, ret_target, 16);
+}
+
+static bool access_record(struct pages_worker *w, const struct pages_target *t)
+{
+	struct pages_target page = *t;
+	uint64_t end = far_min_u64(t->pg + t->nr_pages, w->work->nr_pages);
+	bool is_good = true;
+
+	for (; page.pg < end; page.pg++)
+		is_good &= access_read(w, &page);
+	return is_good;
+}
+
 static bool access_item(struct pages_worker *w, const struct pages_target *t)
 {
 	_Atomic uint64_t *page = bench_page(w->work->base, t->pg);
@@ -112,6 +144,10 @@ static const struct pages_pattern patterns[] = {
 	 access_item, false},
 	{"gups", "modify 8 bytes, 90 % in an eighth, which jumps half way",
 	 next_gups, access_rmw, true},
+	{"records_16k", "read 4 pages that lie together, at random",
+	 next_record_16k, access_record, false},
+	{"records_64k", "read 16 pages that lie together, at random",
+	 next_record_64k, access_record, false},
 	{NULL, NULL, NULL, NULL, false},
 };
 

@@ -718,6 +718,12 @@ int far_advise(struct far_pager *pager, void *addr, size_t len,
 	case FAR_ADV_SEQUENTIAL:
 		set_pattern(pager, start, nr, FAR_WORD_SEQ);
 		return 0;
+	case FAR_ADV_GROUP_16K:
+		set_pattern(pager, start, nr, FAR_WORD_GROUP | FAR_WORD_SEQ);
+		return 0;
+	case FAR_ADV_GROUP_64K:
+		set_pattern(pager, start, nr, FAR_WORD_GROUP);
+		return 0;
 	case FAR_ADV_WILLNEED:
 		if (pager_is_armed(pager))
 			pager_prefetch(pager, start, nr);

@@ -114,20 +114,20 @@ void pager_fill(struct far_pager *p, far_pgno_t pg, const void *src,
 	fill(p, pg, src, add, is_write, 0);
 }
 
-void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, unsigned nr)
+void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, far_pgno_t first,
+		      unsigned nr)
 {
-	unsigned n = nr > 1 ? space_install_run(&p->space, pager_addr(p, pg),
-						p->space.zero, nr, false)
-			    : 0;
+	unsigned n = space_install_run(&p->space, pager_addr(p, first),
+				       p->space.zero, nr, false);
 
 	for (unsigned i = 0; i < nr; i++) {
 		far_word_t add =
-			i ? FAR_WORD_DIRTY | FAR_WORD_AHEAD : FAR_WORD_DIRTY;
+			FAR_WORD_DIRTY | (first + i == pg ? 0 : FAR_WORD_AHEAD);
 
 		if (i < n)
-			end_fill(p, pg + i, add, false, 0);
+			end_fill(p, first + i, add, false, 0);
 		else
-			pager_fill(p, pg + i, p->space.zero, add, true);
+			pager_fill(p, first + i, p->space.zero, add, true);
 	}
 }
 

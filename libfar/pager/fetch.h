@@ -109,9 +109,10 @@ void fetcher_fill(struct far_fetcher *f, far_pgno_t pg, const void *src,
 		  far_word_t add, bool is_write, uint64_t start_ns,
 		  uint64_t found_ns);
 
-/** pager_fill_zeros() - pager_fill() with zeros of @nr FETCHING pages from @pg,
- * at most FAR_ZERO_RUN; nobody asked for any but the first */
-void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, unsigned nr);
+/** pager_fill_zeros() - pager_fill() with zeros of @nr FETCHING pages from
+ * @first, at most FAR_ZERO_RUN; nobody asked for any but @pg */
+void pager_fill_zeros(struct far_pager *p, far_pgno_t pg, far_pgno_t first,
+		      unsigned nr);
 
 /** pager_short() - somebody finds no frame: let evictors work farther ahead */
 void pager_short(struct far_pager *p);

@@ -63,6 +63,9 @@ enum far_page_state {
 #define FAR_WORD_RANDOM (UINT64_C(1) << 11)  /* random: never fetch ahead */
 #define FAR_WORD_SEQ (UINT64_C(1) << 12)     /* sequential: fetch ahead */
 #define FAR_WORD_WRITTEN (UINT64_C(1) << 13) /* was read, then written */
+#define FAR_WORD_GROUP                                                         \
+	(UINT64_C(1) << 14) /* comes in groups of 64 KiB; of                   \
+			     * 16 with FAR_WORD_SEQ */
 
 #define FAR_STAGE_SHIFT 15
 #define FAR_STAGE_MASK (UINT64_C(0x1ffff) << FAR_STAGE_SHIFT)
@@ -72,7 +75,7 @@ enum far_page_state {
 #define FAR_SLOT_MASK (UINT64_C(0xffffffff) << FAR_SLOT_SHIFT)
 
 /* Flags that stay with a page whatever happens to it. */
-#define FAR_WORD_PATTERN (FAR_WORD_SEQ | FAR_WORD_RANDOM)
+#define FAR_WORD_PATTERN (FAR_WORD_SEQ | FAR_WORD_RANDOM | FAR_WORD_GROUP)
 #define FAR_WORD_STICKY (FAR_WORD_PATTERN | FAR_WORD_IOBUSY)
 
 static inline enum far_page_state word_state(far_word_t w)

@@ -8,7 +8,10 @@
 #include "libfar/pager/pager.h"
 
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
-#define TIMED 16 /* one fault in so many */
+#define TIMED 16      /* one fault in so many */
+#define SMALL_GROUP 4 /* pages */
+#define LARGE_GROUP 16
+_Static_assert(LARGE_GROUP <= FAR_ZERO_RUN, "zeros for a group");
 
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
@@ -120,14 +123,13 @@ static void fetch_window(struct far_server *v, far_pgno_t pg,
 	unsigned nr = 0, i;
 
 	for (i = 0; i < win->nr && has_room(f); i++) {
-		far_word_t w;
-		int r;
+		far_word_t w = is_fetchable(p, pg, next)
+				       ? far_page_load(&p->words[next])
+				       : 0;
 
-		if (!is_fetchable(p, pg, next))
-			break;
-		w = far_page_load(&p->words[next]);
 		if (fetcher_wants(w) && !(w & FAR_WORD_RANDOM)) {
-			r = fetcher_add_ahead(f, next, w, will_write(v, w));
+			int r = fetcher_add_ahead(f, next, w, will_write(v, w));
+
 			if (r < 0)
 				break;
 			nr += (unsigned)r;
@@ -162,6 +164,12 @@ static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
 	memset(ret, 0, sizeof(*ret));
 	if (w & FAR_WORD_RANDOM)
 		return;
+	if (w & FAR_WORD_GROUP) {
+		ret->nr = w & FAR_WORD_SEQ ? SMALL_GROUP : LARGE_GROUP;
+		ret->start = pg & ~(far_pgno_t)(ret->nr - 1);
+		ret->stride = 1;
+		return;
+	}
 	if (w & FAR_WORD_SEQ) {
 		*ret = (struct far_window){
 			.start = pg + 1, .stride = 1, .nr = max};
@@ -185,41 +193,60 @@ static void plan(struct far_server *v, const struct far_uffd_msg *msg,
 			.start = pg + 1, .stride = 1, .nr = 1};
 }
 
-/* Will @pg be touched for the first time soon?  Then it is FETCHING now. */
-static bool claim_zero(struct far_pager *p, far_pgno_t pg)
+/* Will @other be touched for the first time soon, as @pg is now?  Then it is
+ * FETCHING, too. */
+static bool comes_along(struct far_server *v, far_pgno_t pg, far_pgno_t other)
 {
-	far_word_t w = far_page_load(&p->words[pg]);
+	struct far_pager *p = v->fetch.pager;
+	far_word_t w;
 
+	if (!has_room(&v->fetch) || !is_fetchable(p, pg, other))
+		return false;
+	w = far_page_load(&p->words[other]);
 	if (word_state(w) != FAR_PAGE_ABSENT ||
 	    w & (FAR_WORD_HELD | FAR_WORD_RANDOM) ||
 	    !far_budget_try(&p->budget, 1))
 		return false;
-	if (far_page_cas(&p->words[pg], &w, word_with(w, FAR_PAGE_FETCHING)))
+	if (far_page_cas(&p->words[other], &w, word_with(w, FAR_PAGE_FETCHING)))
 		return true;
 	far_budget_put(&p->budget, 1);
 	return false;
 }
 
-/* @pg, which is FETCHING and has never been touched, and those behind it that
- * its stream will touch. */
+/* Pages of @win on both sides of @pg, which is FETCHING, that have never been
+ * touched: as many as lie side by side.  How many beside it. */
+static unsigned claim_zeros(struct far_server *v, far_pgno_t pg,
+			    const struct far_window *win, far_pgno_t *ret_first)
+{
+	far_pgno_t first = pg, end = pg + 1;
+
+	while (first > win->start && comes_along(v, pg, first - 1))
+		first--;
+	while (end < win->start + win->nr && end - first < FAR_ZERO_RUN &&
+	       comes_along(v, pg, end))
+		end++;
+	*ret_first = first;
+	return (unsigned)(end - first - 1);
+}
+
+/* @pg, which is FETCHING and has never been touched, and those that its stream
+ * or group will touch. */
 static void fill_zeros(struct far_server *v, const struct far_uffd_msg *msg,
 		       far_pgno_t pg, far_word_t w, uint64_t start_ns)
 {
 	struct far_fetcher *f = &v->fetch;
 	struct far_window win;
-	unsigned nr = 0;
+	far_pgno_t first = pg;
+	unsigned nr = 0; /* beside it */
 
 	FAR_COUNT(f->stats, faults_zero);
 	plan_stream(v, msg, pg, w, &win);
-	if (win.stride == 1 && win.start == pg + 1)
-		while (nr < win.nr && nr < FAR_ZERO_RUN - 1 && has_room(f) &&
-		       is_fetchable(f->pager, pg, pg + 1 + nr) &&
-		       claim_zero(f->pager, pg + 1 + nr))
-			nr++;
+	if (win.stride == 1 && win.start <= pg + 1)
+		nr = claim_zeros(v, pg, &win, &first);
 	if (win.stream)
 		predict_fetched(&win, nr, nr);
 	if (nr)
-		pager_fill_zeros(f->pager, pg, 1 + nr);
+		pager_fill_zeros(f->pager, pg, first, 1 + nr);
 	else
 		fetcher_fill(f, pg, f->pager->space.zero, FAR_WORD_DIRTY, true,
 			     start_ns, 0);

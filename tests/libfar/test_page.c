@@ -49,6 +49,7 @@ static void flags_lie_between_state_and_stage(void **state)
 		FAR_WORD_DIRTY, FAR_WORD_PARKED, FAR_WORD_DISCARD,
 		FAR_WORD_REF,	FAR_WORD_AHEAD,	 FAR_WORD_IOBUSY,
 		FAR_WORD_HELD,	FAR_WORD_RANDOM, FAR_WORD_SEQ,
+		FAR_WORD_GROUP,
 	};
 	far_word_t all = 0;
 

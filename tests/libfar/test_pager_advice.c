@@ -323,6 +323,53 @@ static void sequential_reads_fetch_ahead(void **state)
 	tp_close(&t);
 }
 
+/* One touch a group, in the middle: faults, and that the others are there. */
+static void touch_groups(struct tp *t, size_t len, size_t group,
+			 uint64_t faults_per_group)
+{
+	struct far_stats a = tp_stats(t->pager), b;
+
+	for (size_t at = 0; at < len; at += group) {
+		volatile char *mem = t->mem + at + group / 2;
+
+		(void)*mem;
+		TP_WAIT(tp_resident(t->mem + at, group) == PAGES(group), 5);
+	}
+	b = tp_stats(t->pager);
+	assert_int_equal(b.faults_missing - a.faults_missing,
+			 faults_per_group * (len / group));
+}
+
+static void groups_come_whole(void **state)
+{
+	static const struct {
+		enum far_advice advice;
+		size_t bytes;
+	} groups[] = {{FAR_ADV_GROUP_16K, 16 << 10},
+		      {FAR_ADV_GROUP_64K, 64 << 10}};
+	const size_t len = 2 * MIB;
+
+	(void)state;
+	for (size_t i = 0; i < FAR_ARRAY_SIZE(groups); i++) {
+		struct tp t = tp_open("lazy=off", BIG);
+
+		assert_int_equal(
+			far_advise(t.pager, t.mem, len, groups[i].advice), 0);
+		touch_groups(&t, len, groups[i].bytes, 1); /* zeros */
+		tp_fill_all(t.mem, len, 1);
+		assert_true(tp_evict(t.pager, t.mem, len));
+		touch_groups(&t, len, groups[i].bytes, 1); /* far */
+		assert_int_equal(tp_same_all(t.mem, len, 1), 0);
+		/* ended by other advice */
+		assert_int_equal(
+			far_advise(t.pager, t.mem, len, FAR_ADV_RANDOM), 0);
+		assert_true(tp_evict(t.pager, t.mem, len));
+		tp_touch(t.mem);
+		assert_int_equal(tp_resident(t.mem, groups[i].bytes), 1);
+		tp_close(&t);
+	}
+}
+
 /* --- flush ---------------------------------------------------------------- */
 
 static void flushed_pages_stay_and_drop_clean(void **state)
@@ -466,6 +513,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(willneed_brings_pages_in),
 		cmocka_unit_test(cold_pages_leave),
 		cmocka_unit_test(sequential_reads_fetch_ahead),
+		cmocka_unit_test(groups_come_whole),
 		cmocka_unit_test(flushed_pages_stay_and_drop_clean),
 		cmocka_unit_test(write_after_flush_is_kept),
 		cmocka_unit_test(flush_under_writers_loses_nothing),

@@ -146,8 +146,9 @@ static void op_discard(struct worker *w, struct chunk *c)
 static void op_advise(struct worker *w, struct chunk *c)
 {
 	static const enum far_advice advice[] = {
-		FAR_ADV_NORMAL,	  FAR_ADV_SEQUENTIAL, FAR_ADV_RANDOM,
-		FAR_ADV_WILLNEED, FAR_ADV_COLD,
+		FAR_ADV_NORMAL,	   FAR_ADV_SEQUENTIAL, FAR_ADV_RANDOM,
+		FAR_ADV_WILLNEED,  FAR_ADV_COLD,       FAR_ADV_GROUP_16K,
+		FAR_ADV_GROUP_64K,
 	};
 	unsigned first = stress_random(&w->rng, CHUNK_PAGES);
 	unsigned nr = 1 + stress_random(&w->rng, CHUNK_PAGES - first);

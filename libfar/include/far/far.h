@@ -171,6 +171,8 @@ enum far_advice {
 				 * call returns when all is resident */
 	FAR_ADV_UNPIN = 6,
 	FAR_ADV_DISCARD = 7,	/* contents are not needed: reads zeros */
+	FAR_ADV_GROUP_16K = 8,	/* objects of about this size: a fault brings */
+	FAR_ADV_GROUP_64K = 9,	/* the aligned group that it is in */
 };
 
 /**
