@@ -24,9 +24,9 @@ static int open_far(const struct fault_opts *o, const char *spec,
 	char conf[2048];
 	int err;
 
-	err = snprintf(conf, sizeof(conf), "local=%" PRIu64 ";far=%s%s%s%s",
-		       local, spec, more, o->conf.text[0] ? ";" : "",
-		       o->conf.text);
+	err = snprintf(conf, sizeof(conf), "local=%" PRIu64 ";far=%s%s%s%s%s",
+		       local, spec, is_inline ? ";fault=inline" : "", more,
+		       o->conf.text[0] ? ";" : "", o->conf.text);
 	if (err < 0 || (size_t)err >= sizeof(conf))
 		return -ENAMETOOLONG;
 	err = far_open(conf, &attr, ret_pager);

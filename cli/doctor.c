@@ -178,6 +178,7 @@ static const struct {
 	{"uffd-move", check_uffd_move},
 	{"uffd-poison", check_uffd_poison},
 	{"uffd-sigbus", check_uffd_sigbus},
+	{"fault-service", check_fault_service},
 	{"io_uring", check_uring},
 	{"memlock", check_memlock},
 	{"scheduling", check_scheduling},

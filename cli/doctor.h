@@ -46,4 +46,7 @@ void check_huge_pages(const char *spec, struct check_result *r);
 void check_memory(const char *spec, struct check_result *r);
 void check_swap(const char *spec, struct check_result *r);
 
+/* doctor_fault.c: who would serve memory that may be served inline */
+void check_fault_service(const char *spec, struct check_result *r);
+
 #endif

@@ -59,6 +59,20 @@ static void print_stages(const struct far_stats *st)
 	       mean(st->sampled_install_ns, nr, d, sizeof(d)));
 }
 
+static void print_service(const struct far_stats *st)
+{
+	char trip[16];
+
+	if (!st->fault_service)
+		return;
+	printf("  inline memory is served by %s\n",
+	       far_service_words(st->fault_service));
+	if (st->inline_ns)
+		printf("  a fault is served in its thread in %s, with nothing "
+		       "to fetch\n",
+		       far_duration_format(st->inline_ns, trip, sizeof(trip)));
+}
+
 void stat_print_faults(const struct far_stat_page *p)
 {
 	char ring[16];
@@ -70,4 +84,5 @@ void stat_print_faults(const struct far_stat_page *p)
 		       "to fetch\n",
 		       far_duration_format(p->stats.deliver_ns, ring,
 					   sizeof(ring)));
+	print_service(&p->stats);
 }

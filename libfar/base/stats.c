@@ -60,3 +60,14 @@ const struct far_stat_desc *far_stat_descs(void)
 {
 	return descs;
 }
+
+const char *far_service_words(uint64_t service)
+{
+	static const char *const words[] = {
+#define WORDS(name, text) [FAR_SERVICE_##name] = text,
+		FAR_SERVICES(WORDS)
+#undef WORDS
+	};
+
+	return service < FAR_ARRAY_SIZE(words) ? words[service] : "unknown";
+}

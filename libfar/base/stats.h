@@ -51,6 +51,10 @@ struct far_stat_desc {
 /** far_stat_descs() - the table; ends with a NULL name */
 const struct far_stat_desc *far_stat_descs(void);
 
+/** far_service_words() - what enum far_service means, of the statistic
+ * fault_service; never NULL */
+const char *far_service_words(uint64_t service);
+
 /*
  * The statistics page: a file of one page in the runtime directory
  * (far_runtime_dir()), named stat/<pid>, written by the process, read by

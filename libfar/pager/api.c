@@ -352,8 +352,10 @@ static int choose_inline(struct far_pager *p, bool *ret_inline)
 	int r;
 
 	*ret_inline = false;
-	if (p->cfg.fault == FAR_FAULT_MONITOR)
+	if (p->cfg.fault == FAR_FAULT_MONITOR) {
+		atomic_store(&p->service, FAR_SERVICE_OPTION);
 		return 0;
+	}
 	r = need_started(p);
 	if (r == 0)
 		r = inline_open(p);
@@ -819,6 +821,8 @@ static void fill_gauges(struct far_pager *p, struct far_stats *st)
 	st->evictor_threads = st->is_armed ? p->cfg.evictors : 0;
 	st->forks = atomic_load(&p->forks);
 	st->deliver_ns = atomic_load(&p->deliver_ns);
+	st->inline_ns = atomic_load(&p->inline_ns);
+	st->fault_service = atomic_load(&p->service);
 	st->lost_pages = atomic_load(&p->nr_lost) + atomic_load(&p->nr_unsaid);
 }
 

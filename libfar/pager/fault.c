@@ -24,7 +24,6 @@ _Static_assert(MSGS + FAR_FAULT_DEPTH / 2 <= FAR_FAULT_DEPTH, "fetches");
 #define SPIN_NS (60 * FAR_NS_PER_US)
 #define SPIN_MISSES 16 /* in a row: the backend is slower than that */
 #define SPIN_RETRY 64
-#define RINGS 64
 #define WAITED_NS (5 * FAR_NS_PER_US) /* for a message that was not there */
 
 /* A touch outside all mappings: SIGBUS, until the range is mapped. */
@@ -310,13 +309,12 @@ void monitors_stop(struct far_pager *p)
 	}
 }
 
+static uint64_t ring(void *ctx)
+{
+	return space_ring(ctx);
+}
+
 uint64_t monitors_time(struct far_pager *p)
 {
-	struct far_hist h = {0};
-
-	for (unsigned i = 0; i < RINGS; i++)
-		(void)space_ring(&p->space); /* until it has found us */
-	for (unsigned i = 0; i < RINGS; i++)
-		far_hist_add(&h, space_ring(&p->space));
-	return far_hist_quantile(&h, 0.5);
+	return service_time(ring, &p->space);
 }

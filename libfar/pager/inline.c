@@ -14,7 +14,9 @@
 #include "libfar/base/arena.h"
 #include "libfar/base/clock.h"
 #include "libfar/base/futex.h"
+#include "libfar/base/size.h"
 #include "libfar/pager/pager.h"
+#include "libfar/pager/probe.h"
 
 #define DEPTH_MIN 8    /* the page of a fault, and some behind it */
 #define DEPTH_PART 512 /* of the limit; for all servers a thirty-second */
@@ -187,7 +189,7 @@ int far_sigbus(int sig, void *info, void *context)
 	if (sig != SIGBUS || !si || si->si_code != BUS_ADRERR)
 		return 0;
 	p = pager_of(si->si_addr);
-	r = p && serve(p, si->si_addr, context);
+	r = p ? serve(p, si->si_addr, context) : probe_serve(si->si_addr);
 	errno = saved;
 	return r;
 }
@@ -364,10 +366,11 @@ static void withdraw(struct far_pager *p)
 	(void)pthread_mutex_unlock(&handler_lock);
 }
 
-static int open_parts(struct far_pager *p)
+/* Takes @fd over. */
+static int open_parts(struct far_pager *p, int fd)
 {
 	struct far_request req = {.kind = FAR_REQ_INLINE};
-	int fd = open_fd(p), r;
+	int r;
 
 	if (fd < 0)
 		return fd;
@@ -380,22 +383,82 @@ static int open_parts(struct far_pager *p)
 	return r;
 }
 
-int inline_open(struct far_pager *p)
+/* Both round trips.  A monitor that waits for a frame has none to tell. */
+static void measure(struct far_pager *p, int fd, struct far_service_facts *f)
 {
-	int r;
+	if (!atomic_load(&p->inline_ns))
+		atomic_store(&p->inline_ns, probe_inline(fd));
+	if (!atomic_load(&p->deliver_ns) && f->asked == FAR_FAULT_AUTO &&
+	    !atomic_load(&p->budget.sh->waiters))
+		atomic_store(&p->deliver_ns, monitors_time(p));
+	f->inline_ns = atomic_load(&p->inline_ns);
+	f->monitor_ns = atomic_load(&p->deliver_ns);
+}
 
-	if (p->inline_servers)
-		return 0;
-	if (!(far_backend_caps(p->be)->flags & FAR_CAP_SIGNAL_SAFE))
+/* The handler is there; -ENOTSUP also where monitors are faster. */
+static int open_chosen(struct far_pager *p, struct far_service_facts *f)
+{
+	int fd = open_fd(p), r;
+
+	if (fd >= 0)
+		measure(p, fd, f);
+	if (fd >= 0 && !service_is_inline(service_choose(f), f->asked)) {
+		(void)close(fd);
 		return -ENOTSUP;
-	r = install_handler();
+	}
+	r = open_parts(p, fd);
+	f->can_share = r != -ENOTSUP;
+	return r;
+}
+
+static int try_open(struct far_pager *p, struct far_service_facts *f)
+{
+	int r = install_handler();
+
 	if (r == 0)
 		r = announce(p);
 	if (r < 0)
 		return r;
-	r = open_parts(p);
+	r = open_chosen(p, f);
 	if (r < 0)
 		withdraw(p);
+	return r;
+}
+
+/* Once: what was mapped as the first says so stays as it is. */
+static void settle(struct far_pager *p, const struct far_service_facts *f)
+{
+	enum far_service s = service_choose(f);
+	char there[16], back[16];
+
+	if (atomic_exchange(&p->service, s) == s)
+		return;
+	far_log(&p->log, FAR_LOG_INFO,
+		"inline memory is served by %s (a fault in its thread: %s; to "
+		"a monitor and back: %s)",
+		far_service_words(s),
+		far_duration_format(f->inline_ns, there, sizeof(there)),
+		far_duration_format(f->monitor_ns, back, sizeof(back)));
+}
+
+int inline_open(struct far_pager *p)
+{
+	struct far_service_facts f = {
+		.asked = (enum far_opt_fault)p->cfg.fault,
+		.is_signal_safe = (far_backend_caps(p->be)->flags &
+				   FAR_CAP_SIGNAL_SAFE) != 0,
+		.can_share = true,
+	};
+	int r = -ENOTSUP;
+
+	if (p->inline_servers)
+		return 0;
+	if (f.asked == FAR_FAULT_AUTO && atomic_load(&p->service))
+		return -ENOTSUP; /* monitors */
+	if (f.is_signal_safe)
+		r = try_open(p, &f);
+	if (r == 0 || r == -ENOTSUP)
+		settle(p, &f);
 	return r;
 }
 
@@ -468,5 +531,5 @@ int inline_forked(struct far_pager *p)
 		return 0;
 	/* it speaks to the parent's memory */
 	close_program_fd(atomic_exchange(&p->space.program_fd, -1));
-	return open_parts(p);
+	return open_parts(p, open_fd(p));
 }

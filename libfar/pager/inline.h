@@ -26,8 +26,8 @@ struct far_inline_server {
 /**
  * inline_open() - be able to serve inline, if @p is not yet; under control, by
  * a thread of the program
- * Return: 0; -ENOTSUP the backend may not be called from a handler, or the
- * kernel cannot (logged); -errno.
+ * Return: 0; -ENOTSUP monitors do it: why is in @p->service (service.h), once
+ * and for all with fault=auto; -errno.
  */
 int inline_open(struct far_pager *p);
 

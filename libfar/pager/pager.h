@@ -36,6 +36,7 @@
 #include "libfar/pager/recorder.h"
 #include "libfar/pager/reserve.h"
 #include "libfar/pager/serve.h"
+#include "libfar/pager/service.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
 #include "libfar/pager/yield.h"
@@ -158,6 +159,8 @@ struct far_pager {
 	_Atomic uint32_t has_patterns; /* some were advised, ever */
 	_Atomic uint64_t forks;
 	_Atomic uint64_t deliver_ns; /* monitors_time(), once it is known */
+	_Atomic uint64_t inline_ns;  /* probe_inline(), likewise */
+	_Atomic uint32_t service;    /* enum far_service; under control */
 
 	/* ranges to fetch ahead; any thread pushes, far-ctl pops */
 	pthread_mutex_t prefetch_lock;
@@ -312,8 +315,9 @@ void pager_thread_is_programs(void);
 
 int monitors_start(struct far_pager *p);
 
-/** monitors_time() - what it takes a fault to reach a monitor, which has nothing
- * to fetch, and to be answered: the median of some, ns; far-ctl */
+/** monitors_time() - what it takes a fault of this thread to reach a monitor,
+ * which has nothing to fetch, and to be answered: the median of some, ns; not on
+ * a monitor */
 uint64_t monitors_time(struct far_pager *p);
 void monitors_stop(struct far_pager *p);
 

@@ -70,6 +70,8 @@ static void update(struct far_stat_page *p, uint64_t start_ns)
 	p->stats.sampled_fetch_ns = 31000;
 	p->stats.sampled_install_ns = 42000;
 	p->stats.deliver_ns = 7700;
+	p->stats.inline_ns = 4900;
+	p->stats.fault_service = FAR_SERVICE_INLINE;
 	p->fault_octaves[13] = 200;
 	p->fault_octaves[15] = 50;
 	atomic_fetch_add(&p->seq, 1);

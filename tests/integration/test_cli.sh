@@ -404,10 +404,16 @@ doctor() {
 	expect_rc $worst
 	nr=$(grep -c '^\(ok\|warn\|fail\|--\) ' "$T/out")
 	for name in kernel uffd-device uffd-syscall uffd-faults uffd-move \
-		uffd-poison uffd-sigbus uffd-write-protect io_uring memlock scheduling \
-		overcommit huge-pages memory swap runtime preload backend; do
+		uffd-poison uffd-sigbus fault-service uffd-write-protect \
+		io_uring memlock scheduling overcommit huge-pages memory swap runtime preload backend; do
 		expect_out " $name "
 	done
+	begin "doctor says who would serve inline memory, with figures"
+	if grep -q '^ok .* uffd-sigbus ' "$T/out"; then
+		expect "words and figures" grep -Eq '^(ok|warn)  .*fault-service  .*(by the thread that faults: .* \(in its thread [0-9.]+ [mnu]?s, by a monitor [0-9.]+ [mnu]?s|by monitors: )' "$T/out"
+	else
+		expect_out "fault-service"
+	fi
 	begin "doctor's JSON is the same"
 	run "$FAR" doctor --json
 	expect_rc $worst
@@ -492,6 +498,8 @@ stat_pages() {
 	expect_out "mean of 10: look up 250 ns"
 	expect_out "wait for a frame 0 ns, fetch 3.1 us, map 4.2 us"
 	expect_out "answers in 7.7 us"
+	expect_out "inline memory is served by the thread that faults: measured"
+	expect_out "in its thread in 4.9 us"
 	begin "stat --all finds it, -n repeats"
 	run "$FAR" stat --all -i 0.1 -n 3
 	expect_rc 0

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,11 +18,15 @@
 #define NR_THREADS 6
 #define CHUNK (2 * MIB)
 
+/* Whatever is faster here: test_pager_service.c has that. */
 static struct tp open_inline(const char *conf, size_t len)
 {
-	struct tp t = tp_open(conf, 0);
+	char text[256];
+	struct tp t;
 	void *mem;
 
+	(void)snprintf(text, sizeof(text), "fault=inline;%s", conf);
+	t = tp_open(text, 0);
 	assert_int_equal(far_map_inline(t.pager, len, 0, &mem), 0);
 	t.mem = mem;
 	t.len = len;
@@ -64,7 +69,7 @@ static void serves_over_lz4(void **state)
 /* Mapped, and written to, before anything is intercepted. */
 static void arms_with_inline_memory(void **state)
 {
-	struct tp t = tp_open("local=32M", 0);
+	struct tp t = tp_open("local=32M;fault=inline", 0);
 	void *a, *b;
 
 	(void)state;
@@ -155,7 +160,7 @@ static void threads_share_pages(void **state)
 
 static void both_kinds_side_by_side(void **state)
 {
-	struct tp t = tp_open("lazy=off", 7 * MIB);
+	struct tp t = tp_open("lazy=off;fault=inline", 7 * MIB);
 	void *in, *more;
 
 	(void)state;
@@ -286,7 +291,7 @@ static void more_pagers_than_the_handler_knows(void **state)
 
 	(void)state;
 	for (; nr < FAR_ARRAY_SIZE(t) && r == 0; nr++) {
-		t[nr] = tp_open("lazy=off", 0);
+		t[nr] = tp_open("lazy=off;fault=inline", 0);
 		r = far_map_inline(t[nr].pager, MIB, 0, &mem);
 		if (r == 0)
 			tp_fill_all(mem, MIB, nr);

@@ -131,6 +131,18 @@ static void runtime_dir_follows_the_user(void **state)
 	assert_int_equal(far_runtime_subdir("stat", sub, 6), -ENAMETOOLONG);
 }
 
+static void services_have_words(void **state)
+{
+	(void)state;
+	assert_string_equal(far_service_words(FAR_SERVICE_NONE),
+			    "nobody has mapped any");
+	for (uint64_t i = 0; i <= FAR_SERVICE_UNTIMED; i++)
+		assert_string_not_equal(far_service_words(i), "unknown");
+	assert_string_equal(far_service_words(FAR_SERVICE_UNTIMED + 1),
+			    "unknown");
+	assert_string_equal(far_service_words(UINT64_MAX), "unknown");
+}
+
 /* The directories of everybody's /tmp are not taken on trust. */
 static void runtime_subdir_refuses_strangers(void **state)
 {
@@ -154,6 +166,7 @@ int main(void)
 		cmocka_unit_test(json_holds_every_field),
 		cmocka_unit_test(short_buffer_tells_the_length),
 		cmocka_unit_test(stat_page_fits_a_page),
+		cmocka_unit_test(services_have_words),
 		cmocka_unit_test(runtime_dir_follows_the_user),
 		cmocka_unit_test(runtime_subdir_refuses_strangers),
 	};

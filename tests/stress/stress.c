@@ -99,8 +99,8 @@ static int start(const struct options *o, struct stress *s)
 	char conf[1024];
 	int r;
 
-	(void)snprintf(conf, sizeof(conf), "local=20M;va=4G;far=lz4:512M;%s",
-		       o->conf);
+	(void)snprintf(conf, sizeof(conf),
+		       "local=20M;va=4G;far=lz4:512M;fault=inline;%s", o->conf);
 	r = far_open(conf, NULL, &s->pager);
 	if (r < 0) {
 		(void)fprintf(stderr, "far_open(%s): %s\n", conf, strerror(-r));

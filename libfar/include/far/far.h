@@ -90,10 +90,12 @@ FAR_EXPORT FAR_MUST_CHECK int far_map(struct far_pager *pager, size_t len,
  *
  * With fault=auto (the default) it is served like far_map() where the backend
  * may not be called from a signal handler, or the kernel or a sandbox does not let
- * libfar share its descriptor (pidfd_getfd(2), Linux 5.6); with fault=monitor
- * always.
+ * libfar share its descriptor (pidfd_getfd(2), Linux 5.6), or monitors are clearly
+ * faster: the first call for a pager measures both, which takes some milliseconds,
+ * for this pager and its forked children.  With fault=monitor always.  The
+ * statistic fault_service says what was chosen, and why.
  *
- * Return: as far_map(); -ENOTSUP fault=inline where auto would not (logged);
+ * Return: as far_map(); -ENOTSUP fault=inline where that cannot be (logged);
  * -EMFILE more than 16 pagers do so.
  */
 FAR_EXPORT FAR_MUST_CHECK int far_map_inline(struct far_pager *pager,

@@ -80,7 +80,33 @@ extern "C" {
 	FAR_STAT(COUNTER, sampled_install_ns,                                 \
 		 "in these: to map the page")                                 \
 	FAR_STAT(GAUGE, deliver_ns,                                           \
-		 "median round trip to a monitor that has nothing to fetch, at start")
+		 "median round trip to a monitor that has nothing to fetch, at start") \
+	FAR_STAT(GAUGE, inline_ns,                                            \
+		 "the same of a fault served in its thread, when inline memory was first mapped") \
+	FAR_STAT(GAUGE, fault_service,                                        \
+		 "who serves inline memory and why: enum far_service")
+
+/*
+ * Who serves the memory of far_map_inline(), and why:
+ *   FAR_SERVICE(name, words)
+ */
+#define FAR_SERVICES(FAR_SERVICE)                                             \
+	FAR_SERVICE(NONE, "nobody has mapped any")                            \
+	FAR_SERVICE(INLINE, "the thread that faults: measured, monitors are " \
+			    "not clearly faster")                             \
+	FAR_SERVICE(BACKEND, "monitors: the backend may not be called from a "\
+			     "signal handler")                                \
+	FAR_SERVICE(KERNEL, "monitors: the kernel, or a sandbox, does not "   \
+			    "let the threads of a program serve faults")      \
+	FAR_SERVICE(MONITOR, "monitors: measured, they are faster")           \
+	FAR_SERVICE(OPTION, "as the option fault= says")                      \
+	FAR_SERVICE(UNTIMED, "the thread that faults: could not be measured")
+
+enum far_service {
+#define FAR_SERVICE_NAME(name, words) FAR_SERVICE_##name,
+	FAR_SERVICES(FAR_SERVICE_NAME)
+#undef FAR_SERVICE_NAME
+};
 
 /** struct far_stats - set size before far_stats_read(); grows at the end */
 struct far_stats {
