@@ -38,7 +38,7 @@ static int open_far(const struct fault_opts *o, const char *spec,
 				  ret_base);
 	if (err)
 		far_close(*ret_pager);
-	return err;
+	return is_inline && err == -ENOTSUP ? FAULT_SKIPPED : err;
 }
 
 int fault_far_first_touch(const struct fault_opts *o, const char *spec,
