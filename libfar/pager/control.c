@@ -716,6 +716,18 @@ static bool serve_requests(struct far_pager *p)
 	return true;
 }
 
+static uint64_t frames_taken(const struct far_pager *p)
+{
+	uint64_t nr = 0;
+
+	for (unsigned i = 0; i < p->nr_shards; i++)
+		nr += atomic_load_explicit(&p->shards[i].faults_missing,
+					   memory_order_relaxed) +
+		      atomic_load_explicit(&p->shards[i].prefetched_pages,
+					   memory_order_relaxed);
+	return nr;
+}
+
 static void housekeep(struct far_pager *p, uint64_t *last_ns)
 {
 	uint64_t now = far_now_ns();
@@ -732,6 +744,7 @@ static void housekeep(struct far_pager *p, uint64_t *last_ns)
 	report_write_error(p, now);
 	report_gone(p);
 	reserve_relax(&p->reserve, now);
+	reserve_pace(&p->reserve, frames_taken(p), now);
 	(void)far_budget_sweep(&p->budget);
 	stat_page_write(p);
 }

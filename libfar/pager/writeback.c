@@ -47,6 +47,7 @@ struct wb_batch {
 	unsigned nr_stage;  /* staging pages to move to, from the first */
 	unsigned nr_copies; /* and to copy to */
 	unsigned nr_writes, nr_sent;
+	uint64_t begun_ns;
 	struct far_io *writes[FAR_EVICT_BATCH_MAX];
 	struct wb_entry e[FAR_EVICT_BATCH_MAX];
 	struct far_take take[FAR_EVICT_BATCH_MAX];
@@ -560,6 +561,7 @@ static unsigned host_begin(struct far_evict_host *h, unsigned worker,
 	sort_pages(pgs, nr);
 	b->nr = b->nr_frames = b->nr_stage = b->nr_copies = 0;
 	b->nr_writes = b->nr_sent = 0;
+	b->begun_ns = t0;
 	for (unsigned i = 0, n; i < nr; i += n) {
 		n = slice_of(h->p, pgs[i]);
 		if (n > nr - i)
@@ -623,6 +625,7 @@ static bool host_reap(struct far_evict_host *h, unsigned worker, unsigned batch,
 			  b->nr_stage);
 	far_budget_put(&h->p->budget, b->nr_frames);
 	b->nr = 0;
+	reserve_took(&h->p->reserve, far_now_ns() - b->begun_ns);
 	FAR_COUNT_N(wb->stats, evict_busy_ns, far_now_ns() - t0);
 	return true;
 }
