@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "evictor/team.h"
 #include "libfar/base/arena.h"
 #include "libfar/base/clock.h"
 #include "libfar/base/futex.h"
@@ -16,6 +17,7 @@
 #define IDLE_NS (100 * FAR_NS_PER_MS)
 #define NOTHING_FOUND_NS (1 * FAR_NS_PER_MS)
 #define REAP_NS (10 * FAR_NS_PER_MS)
+#define REST_NS (1 * FAR_NS_PER_S)
 
 struct worker {
 	struct far_evictor *e;
@@ -39,6 +41,8 @@ struct far_evictor {
 	_Atomic uint32_t pauses;    /* nested far_evictor_pause() */
 	_Atomic uint32_t nr_parked; /* futex: workers parked by a pause */
 	_Atomic uint32_t resumed;   /* futex */
+	struct far_team team;	    /* how many work; the first worker's */
+	_Atomic uint32_t stirred;   /* futex: those who rest should look */
 	pthread_mutex_t cold_lock;  /* the ring */
 	struct {
 		far_pgno_t start, nr;
@@ -243,6 +247,41 @@ static void drain(struct worker *w)
 		reap(w, REAP_NS);
 }
 
+static void stir(struct far_evictor *e)
+{
+	atomic_fetch_add(&e->stirred, 1);
+	far_futex_wake(&e->stirred, INT32_MAX);
+}
+
+/* The first worker always works, and looks whether that is enough. */
+static void lead(struct far_evictor *e)
+{
+	const struct far_evict_host_ops *ops = e->attr.ops;
+
+	if (e->attr.nr_threads > 1 &&
+	    team_look(&e->team, ops->is_waiting(e->attr.host), far_now_ns()))
+		stir(e);
+}
+
+static bool is_resting(const struct worker *w)
+{
+	return w->index >= team_nr(&w->e->team);
+}
+
+/* Until it is called: pressure does not wake it. */
+static void rest(struct worker *w)
+{
+	struct far_evictor *e = w->e;
+	uint32_t seen;
+
+	drain(w);
+	/* Pairs with stir(): what it looks at is changed before. */
+	seen = atomic_load(&e->stirred);
+	if (is_resting(w) && !atomic_load(&e->pauses) &&
+	    !atomic_load(&e->is_stopping))
+		far_futex_wait(&e->stirred, seen, REST_NS);
+}
+
 static void park(struct worker *w)
 {
 	struct far_evictor *e = w->e;
@@ -285,8 +324,12 @@ static void *worker_main(void *arg)
 	bool is_up = e->attr.ops->thread_begin(e->attr.host, w->index) == 0;
 
 	while (!atomic_load(&e->is_stopping)) {
+		if (w->index == 0)
+			lead(e);
 		if (atomic_load(&e->pauses))
 			park(w);
+		else if (is_resting(w))
+			rest(w);
 		else if (is_up)
 			turn(w);
 		else /* the host has said why; keep the roll call right */
@@ -301,6 +344,7 @@ static void *worker_main(void *arg)
 int far_evictor_start(struct far_evictor *e)
 {
 	atomic_store(&e->is_stopping, 0);
+	team_init(&e->team, e->attr.nr_threads);
 	for (unsigned i = 0; i < e->attr.nr_threads; i++) {
 		struct worker *w = &e->workers[i];
 		int r = e->attr.ops->thread_create(&w->thread, worker_main, w);
@@ -320,6 +364,7 @@ void far_evictor_stop(struct far_evictor *e)
 	atomic_store(&e->is_stopping, 1);
 	atomic_fetch_add(&e->resumed, 1);
 	far_futex_wake(&e->resumed, INT32_MAX);
+	stir(e);
 	e->attr.ops->kick(e->attr.host);
 	for (unsigned i = 0; i < MAX_THREADS; i++) {
 		struct worker *w = &e->workers[i];
@@ -330,6 +375,11 @@ void far_evictor_stop(struct far_evictor *e)
 	}
 }
 
+unsigned far_evictor_working(const struct far_evictor *e)
+{
+	return team_nr(&e->team);
+}
+
 void far_evictor_pause(struct far_evictor *e)
 {
 	unsigned nr = 0;
@@ -338,6 +388,7 @@ void far_evictor_pause(struct far_evictor *e)
 	for (unsigned i = 0; i < MAX_THREADS; i++)
 		nr += e->workers[i].is_started;
 	atomic_fetch_add(&e->pauses, 1);
+	stir(e);
 	e->attr.ops->kick(e->attr.host);
 	while ((seen = atomic_load(&e->nr_parked)) < nr)
 		far_futex_wait(&e->nr_parked, seen, REAP_NS);

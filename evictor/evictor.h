@@ -3,7 +3,8 @@
  * The evictor: a bounded team of threads that keeps frames free, so that
  * faults never evict.  Each thread builds batches of victims, hands them to
  * the pager to be taken out and written back, and keeps several batches in
- * flight; when pressure ends it drains them.
+ * flight; when pressure ends it drains them.  How many of them work follows the
+ * load (team.h); the others sleep.
  */
 #ifndef EVICTOR_EVICTOR_H
 #define EVICTOR_EVICTOR_H
@@ -44,6 +45,8 @@ struct far_evict_host_ops {
 	/* sleeps until frames may be short, or the evictor was kicked */
 	void (*wait)(struct far_evict_host *h, unsigned worker,
 		     uint64_t timeout_ns);
+	/* do faults wait for frames that we are to free? */
+	bool (*is_waiting)(struct far_evict_host *h);
 	/* wakes sleepers in wait() */
 	void (*kick)(struct far_evict_host *h);
 	/* first and last thing on each thread; @worker's queue is its own */
@@ -59,7 +62,7 @@ struct far_evictor_attr {
 	struct far_evict_host *host;
 	const struct far_evict_policy_ops *policy;
 	far_pgno_t max_pages;
-	unsigned nr_threads;
+	unsigned nr_threads; /* at most */
 	unsigned batch; /* pages */
 };
 
@@ -71,6 +74,9 @@ int far_evictor_create(const struct far_evictor_attr *attr,
 
 /** far_evictor_start() - start the threads; 0 or -errno */
 int far_evictor_start(struct far_evictor *e);
+
+/** far_evictor_working() - how many threads are at work; any thread */
+unsigned far_evictor_working(const struct far_evictor *e);
 
 /** far_evictor_stop() - drain and end the threads */
 void far_evictor_stop(struct far_evictor *e);

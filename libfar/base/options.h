@@ -32,8 +32,8 @@
 		   "which pages leave first")                                 \
 	FAR_OPTION(WORD, ahead, "on", "", "off|on",                           \
 		   "guess from faults what will be touched, and written")     \
-	FAR_OPTION(COUNT, evictors, "1", "1", "16",                           \
-		   "upper bound on evictor threads")                          \
+	FAR_OPTION(COUNT, evictors, "0", "0", "16",                           \
+		   "upper bound on evictor threads; 0 chooses by the machine") \
 	FAR_OPTION(COUNT, monitors, "0", "0", "16",                           \
 		   "fault threads; 0 chooses by the machine")                 \
 	FAR_OPTION(COUNT, batch, "256", "8", "512",                           \

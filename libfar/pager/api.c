@@ -20,6 +20,7 @@
 #define DISCARD_MAX 1024 /* pages in one madvise(2) */
 #define BATCH_PART 128	 /* of the limit */
 #define BATCH_MIN 32
+#define EVICTOR_PAGES 65536 /* 256 MiB of the limit, one evictor by default */
 
 const char *far_version(void)
 {
@@ -71,6 +72,16 @@ static void limit_batch(struct far_pager *p)
 				   far_max_u64(limit / BATCH_PART, BATCH_MIN));
 }
 
+/* Each has staging pages, and may take a batch: a small part of the limit. */
+static void choose_evictors(struct far_pager *p)
+{
+	uint64_t part = atomic_load(&p->budget.sh->limit_pages) / EVICTOR_PAGES;
+
+	if (!p->cfg.evictors)
+		p->cfg.evictors =
+			far_max_u64(1, far_min_u64(part, pager_by_cores()));
+}
+
 static int init_parts(struct far_pager *p)
 {
 	void *mem;
@@ -103,6 +114,7 @@ static int init_parts(struct far_pager *p)
 		return r;
 	}
 	limit_batch(p);
+	choose_evictors(p);
 	return writeback_init(p);
 }
 
@@ -819,6 +831,8 @@ static void fill_gauges(struct far_pager *p, struct far_stats *st)
 				   : 0;
 	st->monitor_threads = st->is_armed ? p->nr_monitors : 0;
 	st->evictor_threads = st->is_armed ? p->cfg.evictors : 0;
+	st->evictors_working =
+		st->is_armed ? far_evictor_working(p->evictor) : 0;
 	st->forks = atomic_load(&p->forks);
 	st->deliver_ns = atomic_load(&p->deliver_ns);
 	st->inline_ns = atomic_load(&p->inline_ns);

@@ -483,13 +483,16 @@ static void private_descriptors(void)
 		(void)close(fd);
 }
 
-static unsigned choose_monitors(const struct far_pager *p)
+unsigned pager_by_cores(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (p->cfg.monitors)
-		return (unsigned)p->cfg.monitors;
 	return n < 4 ? 1 : (unsigned)far_min_u64((uint64_t)n / 4, 4);
+}
+
+static unsigned choose_monitors(const struct far_pager *p)
+{
+	return p->cfg.monitors ? (unsigned)p->cfg.monitors : pager_by_cores();
 }
 
 static int open_parts(struct far_pager *p)

@@ -259,6 +259,10 @@ static inline void wake_parked(struct far_pager *p, far_word_t w, far_pgno_t pg)
 
 /* --- control.c: the far-ctl thread --- */
 
+/** pager_by_cores() - threads of a kind that this machine has a use for: one
+ * for every four cores, up to four */
+unsigned pager_by_cores(void);
+
 /** pager_overhead_pages() - what starting will charge: staging, fetch buffers
  * and fixed costs; page words are charged by use */
 uint64_t pager_overhead_pages(const struct far_pager *p);

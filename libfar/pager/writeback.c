@@ -693,6 +693,11 @@ static uint64_t host_shortage(struct far_evict_host *h, uint64_t in_flight)
 	return (uint64_t)(low - coming) + (uint64_t)low;
 }
 
+static bool host_is_waiting(struct far_evict_host *h)
+{
+	return atomic_load(&h->p->budget.sh->waiters) && is_mine_to_give(h->p);
+}
+
 static uint64_t host_local_pages(struct far_evict_host *h)
 {
 	return atomic_load(&h->p->budget.sh->limit_pages);
@@ -777,6 +782,7 @@ static const struct far_evict_host_ops host_ops = {
 	.begin = host_begin,
 	.reap = host_reap,
 	.wait = host_wait,
+	.is_waiting = host_is_waiting,
 	.kick = host_kick,
 	.thread_begin = host_thread_begin,
 	.thread_end = host_thread_end,

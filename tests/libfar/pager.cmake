@@ -7,7 +7,7 @@ far_add_test(libfar.uffd SOURCES test_uffd.c
 	LABELS unit libfar pager needs-uffd)
 
 # Each program once per way of taking pages out.
-foreach(t limit advice ahead api fork inline service system loss)
+foreach(t limit advice ahead api fork inline service system team loss)
 	far_add_test(pager.${t} SOURCES test_pager_${t}.c test_pager_support.c
 		ARGS move TIMEOUT 60 LABELS integration pager needs-uffd
 		LIBS PkgConfig::URING)

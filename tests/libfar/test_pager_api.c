@@ -20,7 +20,7 @@ static void bad_configuration_is_refused(void **state)
 	static const char *const bad[] = {
 		"local=1M",	    "local=x",	    "no_such_option=1",
 		"takeout=sideways", "far=nowhere:", "far=mem:1G,x=y",
-		"evictors=0",	    "batch=7",	    "on_loss=forever",
+		"evictors=17",	    "batch=7",	    "on_loss=forever",
 		"va=65T",
 	};
 	struct far_pager *p = (struct far_pager *)(void *)&p;

@@ -84,7 +84,9 @@ extern "C" {
 	FAR_STAT(GAUGE, inline_ns,                                            \
 		 "the same of a fault served in its thread, when inline memory was first mapped") \
 	FAR_STAT(GAUGE, fault_service,                                        \
-		 "who serves inline memory and why: enum far_service")
+		 "who serves inline memory and why: enum far_service")        \
+	FAR_STAT(GAUGE, evictors_working,                                     \
+		 "of evictor_threads: at work now; the others sleep")
 
 /*
  * Who serves the memory of far_map_inline(), and why:
