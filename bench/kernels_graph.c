@@ -195,7 +195,7 @@ static uint64_t bfs(void *data, const struct kernel_size *size)
 const struct kernel kernel_pagerank = {
 	.name = "pagerank",
 	.help = "PageRank by pulling, on a Kronecker graph (as GAPBS)",
-	.size = {.scale = 20, .degree = 16, .trials = 8},
+	.size = {.scale = 20, .degree = 16, .trials = 20},
 	.build = build,
 	.run = pagerank,
 	.destroy = destroy,
@@ -204,7 +204,7 @@ const struct kernel kernel_pagerank = {
 const struct kernel kernel_bfs = {
 	.name = "bfs",
 	.help = "breadth-first searches on the same graph (as GAPBS)",
-	.size = {.scale = 20, .degree = 16, .trials = 4},
+	.size = {.scale = 20, .degree = 16, .trials = 8},
 	.build = build,
 	.run = bfs,
 	.destroy = destroy,

@@ -184,7 +184,7 @@ static uint64_t run(void *data, const struct kernel_size *size)
 const struct kernel kernel_lookup = {
 	.name = "lookup",
 	.help = "random lookups of cross sections (as XSBench)",
-	.size = {.scale = 20, .degree = 48, .trials = 40},
+	.size = {.scale = 20, .degree = 48, .trials = 160},
 	.build = build,
 	.run = run,
 	.destroy = destroy,

@@ -314,7 +314,9 @@ static int run_zram(struct pages_opts *o)
 	struct bench_peer_result res;
 	int err;
 
-	err = bench_peer_run(o->local_bytes + BENCH_PEER_EXTRA,
+	err = bench_peer_run(o->local_bytes +
+				     o->region_bytes / BENCH_PEER_TABLES +
+				     BENCH_PEER_OWN,
 			     o->region_bytes + SWAP_EXTRA, run_here, o, &res);
 	if (err) {
 		(void)fprintf(stderr, "bench-pages: skipped: no zram peer\n");

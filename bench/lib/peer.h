@@ -8,8 +8,11 @@
 
 #include "libfar/base/compiler.h"
 
-/* What a small program needs beside the memory that is measured. */
-#define BENCH_PEER_EXTRA (UINT64_C(12) << 20)
+/* What counts beside the memory that is measured: page tables for it, and the
+ * little that cannot be swapped.  With more, the kernel has more pages local
+ * than libfar is allowed; smaps tells. */
+#define BENCH_PEER_TABLES 512 /* bytes for each byte of page tables */
+#define BENCH_PEER_OWN (UINT64_C(2) << 20)
 
 /** struct bench_peer_result - how the child ended */
 struct bench_peer_result {
