@@ -44,6 +44,10 @@
 		   "intercept nothing while all fits locally")                \
 	FAR_OPTION(TEXT, budget, "", "", "",                                  \
 		   "file that shares one limit between processes")            \
+	FAR_OPTION(TEXT, trace, "", "", "",                                   \
+		   "file to record faults and evictions into")                \
+	FAR_OPTION(TEXT, replay, "", "", "",                                  \
+		   "such a file: fetch ahead in the order of its faults")     \
 	FAR_OPTION(WORD, log, "warn", "", "err|warn|info|debug",              \
 		   "how much is logged")
 

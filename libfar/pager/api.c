@@ -123,6 +123,7 @@ static void destroy(struct far_pager *p)
 	inline_close(p);
 	stat_page_close(p);
 	writeback_fini(p);
+	replay_fini(p);
 	far_budget_close(&p->budget);
 	far_slots_fini(&p->slots);
 	if (p->ranges.r)
@@ -241,6 +242,7 @@ void far_close(struct far_pager *pager)
 void far_preload_exit(struct far_pager *pager)
 {
 	stat_page_write(pager);
+	trace_flush(pager);
 	/* `far run` reads the page after the end, and removes it. */
 	if (!pager->cfg.budget[0])
 		stat_page_close(pager);

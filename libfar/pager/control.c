@@ -389,6 +389,8 @@ static int arm(struct far_pager *p)
 			strerrordesc_np(-r));
 		return r;
 	}
+	trace_start(p);
+	replay_start(p);
 	/* Until all pages are found, a word that says ABSENT may be wrong, and
 	 * an evictor would move the page along with its neighbours. */
 	far_evictor_pause(p->evictor);
@@ -452,6 +454,7 @@ static int rearm(struct far_pager *p)
 	}
 	if (r < 0)
 		return r;
+	trace_start(p);
 	far_budget_force(&p->budget, found);
 	atomic_store(&p->state, FAR_PAGER_ARMED);
 	far_budget_press(&p->budget);
@@ -542,6 +545,7 @@ uint64_t pager_overhead_pages(const struct far_pager *p)
 		FAR_PAGE_SHIFT;
 
 	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
+	n += trace_pages(p);
 	/* What is moved to staging is charged as it was where it came from. */
 	if (!p->space.use_move)
 		n += p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;
@@ -600,6 +604,7 @@ static void bring_down(struct far_pager *p)
 		p->monitors = NULL;
 		p->ctl_fetch = NULL;
 	}
+	trace_stop(p);
 	if (p->stop_fd >= 0)
 		(void)close(p->stop_fd);
 	p->stop_fd = -1;
@@ -779,6 +784,7 @@ static void *ctl_main(void *arg)
 		far_pgno_t start, nr;
 
 		report_lost(p);
+		trace_drain(p);
 		if (serve_requests(p))
 			return NULL;
 		if (next_prefetch(p, &start, &nr)) {

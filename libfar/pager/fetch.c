@@ -455,6 +455,7 @@ int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
 		far_budget_put(&p->budget, 1);
 		return 0;
 	}
+	trace_note(p->trace, FAR_TRACE_AHEAD, pg, 0, 0);
 	(void)fetcher_add(f, pg, word_slot(w), is_write, true);
 	return 1;
 }

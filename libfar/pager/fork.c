@@ -118,6 +118,7 @@ static int forget_threads(struct far_pager *p)
 	p->inline_servers = NULL; /* likewise */
 	p->guard.is_started = false;
 	p->stop_fd = -1;
+	trace_forked(p);
 	p->stat_page = NULL; /* not inherited */
 	p->stat_path[0] = '\0';
 	atomic_store(&p->is_forking, 0);

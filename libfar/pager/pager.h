@@ -34,11 +34,13 @@
 #include "libfar/pager/predict.h"
 #include "libfar/pager/range.h"
 #include "libfar/pager/recorder.h"
+#include "libfar/pager/replay.h"
 #include "libfar/pager/reserve.h"
 #include "libfar/pager/serve.h"
 #include "libfar/pager/service.h"
 #include "libfar/pager/slots.h"
 #include "libfar/pager/space.h"
+#include "libfar/pager/trace.h"
 #include "libfar/pager/yield.h"
 
 #define FAR_MAX_MONITORS 16
@@ -116,6 +118,8 @@ struct far_pager {
 	struct far_ranges ranges;
 	_Atomic far_word_t *words; /* one per page of the address range */
 	struct far_history *history; /* likewise; NULL in release builds */
+	struct far_trace *_Atomic trace; /* far-ctl sets it; or NULL */
+	struct far_replay *_Atomic replay; /* likewise */
 	char *base;
 	far_pgno_t max_pages;
 	uint64_t overhead_pages; /* charged for staging and metadata */

@@ -73,6 +73,9 @@ struct far_window {
 	int32_t stride;
 	unsigned nr;
 	struct far_stream *stream; /* for predict_fetched() */
+	/* or, from a trace: the pages themselves, and for guide_fetched() */
+	const far_pgno_t *pages;
+	struct far_guide *guide;
 	/* what became of the stream's last window, in pages fetched */
 	unsigned nr_useful, nr_wasted;
 };

@@ -62,6 +62,13 @@ static void press_if_low(struct far_pager *p)
 		far_budget_press(&p->budget);
 }
 
+static void note(const struct far_server *v, enum far_trace_kind kind,
+		 far_pgno_t pg, const struct far_uffd_msg *msg)
+{
+	trace_note(v->fetch.pager->trace, kind, pg,
+		   msg->is_write ? FAR_TRACE_IS_WRITE : 0, msg->tid);
+}
+
 /* No frame can be had: the page that was touched cannot be served. */
 static void refuse(struct far_server *v, far_pgno_t pg)
 {
@@ -123,10 +130,12 @@ static void fetch_window(struct far_server *v, far_pgno_t pg,
 	unsigned nr = 0, i;
 
 	for (i = 0; i < win->nr && has_room(f); i++) {
-		far_word_t w = is_fetchable(p, pg, next)
-				       ? far_page_load(&p->words[next])
-				       : 0;
+		far_word_t w = 0;
 
+		if (win->pages)
+			next = win->pages[i];
+		if (is_fetchable(p, pg, next))
+			w = far_page_load(&p->words[next]);
 		if (fetcher_wants(w) && !(w & FAR_WORD_RANDOM)) {
 			int r = fetcher_add_ahead(f, next, w, will_write(v, w));
 
@@ -138,6 +147,8 @@ static void fetch_window(struct far_server *v, far_pgno_t pg,
 	}
 	if (win->stream)
 		predict_fetched(win, i, nr);
+	if (win->guide)
+		guide_fetched(win, i, nr);
 }
 
 /* Will the page behind a fault be touched, because objects go on in it? */
@@ -182,10 +193,26 @@ static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
 	FAR_COUNT_N(st, prefetch_wasted_pages, ret->nr_wasted);
 }
 
-/* The same, or the next page alone. */
+/* What came after @pg when the program ran before; false: it is not known. */
+static bool plan_replay(struct far_server *v, far_pgno_t pg, far_word_t w,
+			struct far_window *ret)
+{
+	const struct far_replay *r = v->fetch.pager->replay;
+
+	if (FAR_LIKELY(!r) || w & FAR_WORD_RANDOM)
+		return false;
+	guide_fault(&v->guide, &r->guided, pg, v->fetch.max_ahead, ret);
+	FAR_COUNT_N(v->fetch.stats, prefetch_useful_pages, ret->nr_useful);
+	FAR_COUNT_N(v->fetch.stats, prefetch_wasted_pages, ret->nr_wasted);
+	return ret->nr != 0;
+}
+
+/* All that may come along: as it did before, a stream, or the next page. */
 static void plan(struct far_server *v, const struct far_uffd_msg *msg,
 		 far_pgno_t pg, far_word_t w, struct far_window *ret)
 {
+	if (plan_replay(v, pg, w, ret))
+		return;
 	plan_stream(v, msg, pg, w, ret);
 	if (!ret->nr && !(w & FAR_WORD_RANDOM) && v->fetch.pager->cfg.ahead &&
 	    is_next_wanted(v, msg, pg))
@@ -207,8 +234,12 @@ static bool comes_along(struct far_server *v, far_pgno_t pg, far_pgno_t other)
 	    w & (FAR_WORD_HELD | FAR_WORD_RANDOM) ||
 	    !far_budget_try(&p->budget, 1))
 		return false;
-	if (far_page_cas(&p->words[other], &w, word_with(w, FAR_PAGE_FETCHING)))
+	if (far_page_cas(&p->words[other], &w,
+			 word_with(w, FAR_PAGE_FETCHING))) {
+		trace_note(p->trace, FAR_TRACE_AHEAD, other, FAR_TRACE_IS_ZEROS,
+			   0);
 		return true;
+	}
 	far_budget_put(&p->budget, 1);
 	return false;
 }
@@ -240,6 +271,7 @@ static void fill_zeros(struct far_server *v, const struct far_uffd_msg *msg,
 	unsigned nr = 0; /* beside it */
 
 	FAR_COUNT(f->stats, faults_zero);
+	note(v, FAR_TRACE_ZERO, pg, msg);
 	plan_stream(v, msg, pg, w, &win);
 	if (win.stride == 1 && win.start <= pg + 1)
 		nr = claim_zeros(v, pg, &win, &first);
@@ -279,6 +311,7 @@ static void fetch(struct far_server *v, const struct far_uffd_msg *msg,
 	uint64_t found_ns;
 
 	FAR_COUNT(f->stats, faults_remote);
+	note(v, FAR_TRACE_REMOTE, pg, msg);
 	plan(v, msg, pg, w, &win);
 	/* What comes together is read, installed and woken together. */
 	if (win.nr)
@@ -326,6 +359,7 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 		break;
 	case FAR_PAGE_EVICTING:
 		FAR_COUNT(f->stats, faults_rescued);
+		note(v, FAR_TRACE_RESCUED, pg, msg);
 		fetcher_fill(f, pg, space_stage_addr(&p->space, word_stage(w)),
 			     FAR_WORD_REF, is_write, start_ns, 0);
 		break;
@@ -356,13 +390,15 @@ static void disown(struct far_pager *p, far_pgno_t pg, far_word_t add)
 }
 
 /* First write to a clean page. */
-static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w)
+static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
+			    const struct far_uffd_msg *msg)
 {
 	struct far_pager *p = v->fetch.pager;
 
 	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_write_protect);
+	note(v, FAR_TRACE_WRITE, pg, msg);
 	recorder_note(p->history, pg, "unprotected", w, 0);
 	(void)space_protect(&p->space, pager_addr(p, pg), FAR_PAGE_SIZE, false);
 	predict_written(&v->predict);
@@ -431,7 +467,7 @@ static enum far_served serve(struct far_server *v, far_pgno_t pg,
 		return ended(serve_missing(v, pg, w, msg, start_ns));
 	case FAR_PAGE_RESIDENT:
 		return ended(msg->kind == FAR_UFFD_FAULT_WP
-				     ? serve_protected(v, pg, w)
+				     ? serve_protected(v, pg, w, msg)
 				     : serve_raced(v, pg, w));
 	case FAR_PAGE_FETCHING:
 		if ((w & FAR_WORD_AHEAD) && !(w & FAR_WORD_PARKED))

@@ -10,6 +10,7 @@
 #define LIBFAR_PAGER_SERVE_H
 
 #include "libfar/pager/fetch.h"
+#include "libfar/pager/guide.h"
 #include "libfar/pager/predict.h"
 #include "libfar/uffd/uffd.h"
 
@@ -17,6 +18,7 @@
 struct far_server {
 	struct far_fetcher fetch;
 	struct far_predict predict;
+	struct far_guide guide;
 	unsigned nr_faults; /* which of them to time */
 	uint64_t waited_ns; /* for a frame, the last one */
 };

@@ -502,6 +502,7 @@ static void publish_slice(struct far_evict_wb *wb, struct wb_batch *b,
 			continue;
 		}
 		far_evictor_page_out(p->evictor, e->pg);
+		trace_note(p->trace, FAR_TRACE_OUT, e->pg, 0, wb->index);
 		if (e->how == FAR_TAKE_DROP) {
 			leave(wb, e);
 			nr_dropped++;

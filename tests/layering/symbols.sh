@@ -7,7 +7,7 @@ command -v nm >/dev/null || {
 	echo "SKIP: no nm" >&2
 	exit 77
 }
-objects='uffd fault space writeback flush placement page slots range budget evictor policy team reserve
+objects='uffd fault trace guide space writeback flush placement page slots range budget evictor policy team reserve
 policy_clock policy_fifo policy_refault policy_s3fifo'
 forbidden='malloc calloc realloc free aligned_alloc posix_memalign memalign
 strdup strndup asprintf vasprintf printf fprintf vprintf vfprintf dprintf

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-foreach(t page predict range reserve service slots yield)
+foreach(t guide page predict range reserve service slots trace yield)
 	far_add_test(libfar.${t} SOURCES test_${t}.c LABELS unit libfar pager)
 endforeach()
 far_add_test(libfar.budget SOURCES test_budget.c LABELS unit libfar pager)
@@ -7,7 +7,7 @@ far_add_test(libfar.uffd SOURCES test_uffd.c
 	LABELS unit libfar pager needs-uffd)
 
 # Each program once per way of taking pages out.
-foreach(t limit advice ahead api fork inline service system team loss)
+foreach(t limit advice ahead api fork inline service system team loss trace)
 	far_add_test(pager.${t} SOURCES test_pager_${t}.c test_pager_support.c
 		ARGS move TIMEOUT 60 LABELS integration pager needs-uffd
 		LIBS PkgConfig::URING)
