@@ -3,7 +3,9 @@
  * Plays synthetic traces to the eviction policies and prints what part of the
  * accesses miss, beside exact LRU and Belady's MIN.
  *
- * usage: test_evictor_replay VECTORS		(vectors/mrc_lru.txt)
+ * usage: test_evictor_replay VECTORS [PAGES...]	(vectors/mrc_lru.txt)
+ * PAGES is what far trace export printed, a real program's: its table is
+ * printed, too.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -21,6 +23,7 @@
 #define LINE_MAX_BYTES 1024
 
 static const char *vectors_path;
+static char **files; /* NULL-ended */
 
 static const char *const traces[] = {
 	"zipf_0.99_3000", "zipf_0.70_3000",	  "uniform_2000",
@@ -277,27 +280,24 @@ static void row_check(const struct row *r, const struct trace *t, uint32_t size)
 	}
 }
 
-static void for_each_row(void (*fn)(const struct row *r, const char *name,
+static void for_each_row(const struct trace *t, const char *name,
+			 const uint32_t *at, size_t nr,
+			 void (*fn)(const struct row *r, const char *name,
 				    uint32_t size))
 {
-	for (size_t i = 0; i < COUNT(traces); i++) {
-		uint32_t *hits = calloc(NR_ACCESSES + 1, sizeof(*hits));
-		struct trace t;
+	uint32_t *hits = calloc(t->nr + 1, sizeof(*hits));
 
-		assert_non_null(hits);
-		trace_get(&t, traces[i]);
-		assert_int_equal(trace_lru_hits(&t, hits), 0);
-		for (size_t k = 0; k < COUNT(sizes); k++) {
-			struct row r;
+	assert_non_null(hits);
+	assert_int_equal(trace_lru_hits(t, hits), 0);
+	for (size_t k = 0; k < nr; k++) {
+		struct row r;
 
-			row_fill(&r, &t, hits, sizes[k]);
-			row_print(&r, traces[i], sizes[k], t.nr);
-			row_check(&r, &t, sizes[k]);
-			fn(&r, traces[i], sizes[k]);
-		}
-		free(hits);
-		trace_free(&t);
+		row_fill(&r, t, hits, at[k]);
+		row_print(&r, name, at[k], t->nr);
+		row_check(&r, t, at[k]);
+		fn(&r, name, at[k]);
 	}
+	free(hits);
 }
 
 static void check_claims(const struct row *r, const char *name, uint32_t size)
@@ -318,36 +318,97 @@ static void check_claims(const struct row *r, const char *name, uint32_t size)
 	assert_true(r->rescues[2] < r->plain);
 }
 
-static void policies_miss_as_they_should(void **state)
+static void print_head(void)
 {
-	(void)state;
 	print_message("part of the accesses that miss; uses seen: all of them,"
 		      " or only rescues from write-back\n"
 		      "%-21s %5s  %5s %5s %5s  %5s %5s %5s %5s  %5s %5s %5s "
 		      "%5s\n",
 		      "trace", "pages", "MIN", "LRU", "FIFO", "clock", "fifo",
 		      "s3f", "refa", "clock", "fifo", "s3f", "refa");
-	for_each_row(check_claims);
+}
+
+static void policies_miss_as_they_should(void **state)
+{
+	struct trace t;
+
+	(void)state;
+	print_head();
+	for (size_t i = 0; i < COUNT(traces); i++) {
+		trace_get(&t, traces[i]);
+		for_each_row(&t, traces[i], sizes, COUNT(sizes), check_claims);
+		trace_free(&t);
+	}
+}
+
+static void claim_nothing(const struct row *r, const char *name, uint32_t size)
+{
+	(void)r;
+	(void)name;
+	(void)size;
+}
+
+static void policies_miss_as_they_do(void **state)
+{
+	struct trace t;
+
+	(void)state;
+	print_head();
+	for (char **f = files; *f; f++) {
+		const char *slash = strrchr(*f, '/');
+		uint32_t at[4];
+		int r = trace_read(&t, *f);
+
+		if (r < 0)
+			print_error("%s: %s; fix: what far trace export "
+				    "printed\n",
+				    *f, strerror(-r));
+		assert_int_equal(r, 0);
+		for (uint32_t i = 0; i < COUNT(at); i++) /* an eighth .. all */
+			at[i] = (t.nr_pages >> (3 - i)) + 1;
+		for_each_row(&t, slash ? slash + 1 : *f, at, COUNT(at),
+			     claim_nothing);
+		trace_free(&t);
+	}
+}
+
+static void files_that_are_no_pages_are_refused(void **state)
+{
+	struct trace t;
+
+	(void)state;
+	assert_int_equal(trace_read(&t, "/nonexistent"), -ENOENT);
+	assert_int_equal(trace_read(&t, "/dev/null"), -EINVAL);
+	assert_int_equal(trace_read(&t, vectors_path), -EINVAL);
+	assert_null(t.raw);
 }
 
 int main(int argc, char **argv)
 {
+	const struct CMUnitTest of_files[] = {
+		cmocka_unit_test(policies_miss_as_they_do),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(traces_and_lru_match_the_vectors),
 		cmocka_unit_test(unknown_traces_are_refused),
+		cmocka_unit_test(files_that_are_no_pages_are_refused),
 		cmocka_unit_test(min_of_a_loop_is_known),
 		cmocka_unit_test(min_is_the_least_of_all_choices),
 		cmocka_unit_test(fifo_that_sees_nothing_is_plain_fifo),
 		cmocka_unit_test(policies_miss_as_they_should),
 	};
 
-	if (argc != 2) {
+	if (argc < 2) {
 		(void)fprintf(stderr,
 			      "no vectors: none were named; fix: %s "
-			      "vectors/mrc_lru.txt\n",
+			      "vectors/mrc_lru.txt [PAGES...]\n",
 			      argv[0]);
 		return 2;
 	}
 	vectors_path = argv[1];
+	files = argv + 2;
+	if (*files)
+		return cmocka_run_group_tests_name("evictor.replay of files",
+						   of_files, NULL, NULL);
 	return cmocka_run_group_tests_name("evictor.replay", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,6 +194,65 @@ int trace_make(struct trace *t, const char *name, uint32_t nr)
 	r = t->pg && t->raw ? makers[k].make(t->raw, nr) : -ENOMEM;
 	if (!r)
 		r = number_densely(t);
+	if (r)
+		trace_free(t);
+	return r;
+}
+
+static int read_line(const char *line, uint32_t *ret)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(line, &end, 10);
+	if (*line < '0' || *line > '9' || *end != '\n' || errno ||
+	    n > UINT32_MAX)
+		return -EINVAL;
+	*ret = (uint32_t)n;
+	return 0;
+}
+
+static int read_lines(struct trace *t, FILE *f)
+{
+	char line[64];
+	int r;
+
+	while (fgets(line, sizeof(line), f)) {
+		if (line[0] == '#') {
+			if (strchr(line, '\n'))
+				continue;
+			return -EINVAL;
+		}
+		if ((t->nr & (t->nr - 1)) == 0) { /* full: double it */
+			size_t room = t->nr ? 2 * (size_t)t->nr : 1;
+			uint32_t *raw = realloc(t->raw, room * sizeof(*raw));
+
+			if (!raw)
+				return -ENOMEM;
+			t->raw = raw;
+		}
+		r = read_line(line, &t->raw[t->nr]);
+		if (r)
+			return r;
+		t->nr++;
+	}
+	if (ferror(f) || !t->nr)
+		return -EINVAL;
+	t->pg = calloc(t->nr, sizeof(*t->pg));
+	return t->pg ? number_densely(t) : -ENOMEM;
+}
+
+int trace_read(struct trace *t, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int r;
+
+	memset(t, 0, sizeof(*t));
+	if (!f)
+		return -errno;
+	r = read_lines(t, f);
+	(void)fclose(f);
 	if (r)
 		trace_free(t);
 	return r;

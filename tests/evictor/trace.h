@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Synthetic page traces, and two exact references for what a cache of a given
- * size makes of them: LRU and Belady's MIN.  A program of its own checks the
+ * Page traces, synthetic or from a file, and two exact references for what a
+ * cache of a given size makes of them: LRU and Belady's MIN.  A program of its own checks the
  * generators and LRU against counts from elsewhere (vectors/mrc_lru.txt).
  */
 #ifndef TESTS_EVICTOR_TRACE_H
@@ -14,7 +14,7 @@ struct trace {
 	uint32_t nr;	   /* accesses */
 	uint32_t nr_pages; /* distinct pages */
 	uint32_t *pg;	   /* the pages, numbered densely in address order */
-	uint32_t *raw;	   /* the pages as generated */
+	uint32_t *raw;	   /* the pages as generated, or read */
 };
 
 /**
@@ -22,6 +22,13 @@ struct trace {
  * Return: 0; -ENOENT no such trace; -ENOMEM.
  */
 int trace_make(struct trace *t, const char *name, uint32_t nr);
+
+/**
+ * trace_read() - from the file @path: a page number a line, as far trace export
+ * prints them; lines that begin with # do not count
+ * Return: 0; -EINVAL a line is no page number, or there is none; -errno.
+ */
+int trace_read(struct trace *t, const char *path);
 
 /** trace_free() - also after a failed trace_make() of a zeroed @t */
 void trace_free(struct trace *t);
