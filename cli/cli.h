@@ -13,6 +13,8 @@ enum cli_exit {
 	CLI_OK = 0,
 	CLI_FAIL = 1,
 	CLI_USAGE = 64,	      /* arguments or configuration */
+	CLI_DATA = 65,	      /* a file is not what it should be */
+	CLI_NO_INPUT = 66,    /* a file cannot be read */
 	CLI_UNAVAILABLE = 69, /* backend or preload cannot be used */
 	CLI_OS = 71,	      /* the system refused a fork or a file */
 	CLI_NO_UFFD = 77,     /* userfaultfd cannot be used */
@@ -40,7 +42,7 @@ struct cli_verb {
 };
 
 extern const struct cli_verb cli_verb_doctor, cli_verb_run, cli_verb_stat,
-	cli_verb_version;
+	cli_verb_trace, cli_verb_version;
 
 /** cli_flag_fn - one flag was given; returns 0 or an exit status */
 typedef int (*cli_flag_fn)(void *ctx, const char *name, const char *value);

@@ -27,8 +27,8 @@ static const struct cli_verb verb_help = {
 };
 
 static const struct cli_verb *const verbs[] = {
-	&cli_verb_run,	   &cli_verb_stat, &cli_verb_doctor,
-	&cli_verb_version, &verb_help,
+	&cli_verb_run,	  &cli_verb_stat,    &cli_verb_trace,
+	&cli_verb_doctor, &cli_verb_version, &verb_help,
 };
 
 void cli_error(const char *fmt, ...)

@@ -31,7 +31,7 @@ _far_value() {
 		_far_words "${backend[*]/%/:}" "$4"
 		return 0
 		;;
-	--budget) arg=FILE ;;
+	--budget | --trace | --replay) arg=FILE ;;
 	esac
 	case $arg in
 	'') return 1 ;;
@@ -42,12 +42,32 @@ _far_value() {
 	return 0
 }
 
+# far trace: its own verbs, and files
+_far_trace() {
+	local sub=${COMP_WORDS[2]-}
+
+	if [ "$COMP_CWORD" = 2 ]; then
+		_far_words "record report export" "$2"
+		return
+	fi
+	case $2 in
+	-*) _far_words "$("$1" trace "$sub" --help 2>/dev/null |
+		grep -o -- '^ *\(-., \)\?--[a-z_-]*' |
+		grep -o -- '--[a-z_-]*')" "$2" ;;
+	*) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	esac
+}
+
 _far() {
 	local far=${COMP_WORDS[0]} verb=${COMP_WORDS[1]-}
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local i
 
 	COMPREPLY=()
+	if [ "$verb" = trace ] && [ "$COMP_CWORD" -gt 1 ]; then
+		_far_trace "$far" "$cur"
+		return
+	fi
 	if [ "$COMP_CWORD" = 1 ]; then
 		_far_words "$("$far" help 2>/dev/null |
 			sed -n 's/^  \([a-z]*\)  .*/\1/p')" "$cur"

@@ -24,3 +24,16 @@ foreach(t cli manual)
 		SUPPORT=${PROJECT_SOURCE_DIR}/tests/support
 		SOURCE=${PROJECT_SOURCE_DIR})
 endforeach()
+
+if(TARGET far_preload)
+	add_test(NAME integration.trace
+		COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/test_trace.sh)
+	set_tests_properties(integration.trace PROPERTIES
+		LABELS "integration;cli;preload" TIMEOUT 120)
+	set_property(TEST integration.trace PROPERTY ENVIRONMENT
+		FAR=$<TARGET_FILE:far-cli>
+		PRELOAD=$<TARGET_FILE:far_preload>
+		REPLAY=$<TARGET_FILE:test_evictor_replay>
+		VECTORS=${PROJECT_SOURCE_DIR}/tests/evictor/vectors/mrc_lru.txt
+		SUPPORT=${PROJECT_SOURCE_DIR}/tests/support)
+endif()

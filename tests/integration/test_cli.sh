@@ -43,7 +43,7 @@ verbs_and_help() {
 	begin "far help lists the verbs"
 	run "$FAR" help
 	expect_rc 0
-	for verb in run stat doctor version help; do
+	for verb in run stat trace doctor version help; do
 		expect_out "  $verb "
 		run "$FAR" "$verb" --help
 		expect_rc 0
@@ -63,7 +63,7 @@ verbs_and_help() {
 	expect_rc 64
 	expect_fix
 	begin "an unknown flag is named, the nearest suggested"
-	for verb in run stat doctor version help; do
+	for verb in run stat trace doctor version help; do
 		run "$FAR" $verb --hlep
 		expect_rc 64
 		expect_err "$verb: unknown flag '--hlep'; fix: did you mean '--help'?"

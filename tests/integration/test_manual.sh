@@ -66,6 +66,18 @@ for verb in run stat doctor; do
 			expect "$flag is in far-$verb.1" names "$page" "$flag"
 	done <"$T/flags"
 done
+for verb in record report export; do
+	"$FAR" trace $verb --help | sed '/^Options/,$d' |
+		grep -o -- '^ *\(-., \)\?--[a-z_-]*' |
+		grep -o -- '--[a-z_-]*' >"$T/flags"
+	expect "there are flags" test -s "$T/flags"
+	while read -r flag; do
+		expect "$flag is in far-trace.1" \
+			names "$man/far-trace.1" "$flag"
+	done <"$T/flags"
+	expect "$verb is in far-trace.1" grep -q "^\.SS $verb" \
+		"$man/far-trace.1"
+done
 for verb in $("$FAR" help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
 	expect "$verb is in far.1" grep -q "^\.B[R]* $verb" "$man/far.1"
 done
@@ -101,7 +113,7 @@ offer() {
 
 begin "completion offers what there is"
 offer ""
-for verb in run stat doctor version help; do
+for verb in run stat trace doctor version help; do
 	expect_out $verb
 done
 offer "do"
@@ -122,6 +134,15 @@ expect_out true
 expect_silent
 touch "$T/file.json"
 offer run --stats "$T/fil"
+expect_out "$T/file.json"
+offer trace re
+expect_out record
+expect_out report
+offer trace report --js
+expect_out --json
+offer trace report "$T/fil"
+expect_out "$T/file.json"
+offer run --replay "$T/fil"
 expect_out "$T/file.json"
 offer help ver
 expect_out version
