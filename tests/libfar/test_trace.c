@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The format of fault traces: what is written is read, and nothing else. */
+/* Fault traces: the format, of which what is written is read and nothing else;
+ * and the ring, which loses nothing that it does not count. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <far/trace.h>
 
-#include "libfar/base/compiler.h"
+#include "libfar/base/clock.h"
+#include "libfar/pager/pager.h"
 
 static const struct far_trace_header sample = {
 	.nr_pages = 1000,
@@ -144,6 +148,141 @@ static void wrong_records_are_refused(void **state)
 	assert_int_equal(get(UINT32_MAX, FAR_TRACE_DROPPED, 0), 0);
 }
 
+/* --- the ring --- */
+
+#define NR_THREADS 4
+#define PER_THREAD 100000u
+
+/** struct bed - as much of a pager as recording takes */
+struct bed {
+	struct far_pager p;
+	struct far_budget_shared shared;
+	struct far_stat_shard shards[FAR_NR_THREAD_SHARDS];
+	/* what the file holds */
+	uint32_t next[NR_THREADS]; /* page of each thread's next record */
+	uint64_t nr, dropped;
+};
+
+static struct bed *bed_open(void)
+{
+	struct bed *b = aligned_alloc(FAR_CACHE_LINE, sizeof(*b));
+	int fd;
+
+	assert_non_null(b);
+	memset(b, 0, sizeof(*b));
+	b->p.budget.sh = &b->shared;
+	b->p.shards = b->shards;
+	b->p.max_pages = UINT32_MAX;
+	b->p.cfg.local = UINT64_C(16) << 20;
+	atomic_store(&b->shared.limit_pages, 4096);
+	far_log_init(&b->p.log, NULL, NULL, FAR_LOG_WARN);
+	strcpy(b->p.cfg.trace, "/tmp/far-ring-XXXXXX");
+	fd = mkstemp(b->p.cfg.trace);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	(void)unlink(b->p.cfg.trace);
+	trace_start(&b->p);
+	assert_non_null(atomic_load(&b->p.trace));
+	return b;
+}
+
+/* Each thread's records are there in order, but for those that were dropped. */
+static void bed_read(struct bed *b)
+{
+	unsigned char buf[FAR_TRACE_HEADER_BYTES];
+	FILE *f = fopen(b->p.cfg.trace, "re");
+	struct far_trace_header h;
+	struct far_trace_record r;
+
+	assert_non_null(f);
+	assert_int_equal(fread(buf, sizeof(buf), 1, f), 1);
+	assert_int_equal(far_trace_header_get(buf, sizeof(buf), &h), 0);
+	while (fread(buf, FAR_TRACE_RECORD_BYTES, 1, f) == 1) {
+		assert_int_equal(far_trace_record_get(buf, &h, &r), 0);
+		if (r.kind == FAR_TRACE_DROPPED) {
+			b->dropped += r.page;
+			continue;
+		}
+		assert_int_equal(r.kind, FAR_TRACE_REMOTE);
+		assert_int_equal(r.flags, FAR_TRACE_IS_WRITE);
+		assert_in_range(r.thread, 0, NR_THREADS - 1);
+		assert_true(r.page >= b->next[r.thread]);
+		b->next[r.thread] = r.page + 1;
+		b->nr++;
+	}
+	(void)fclose(f);
+}
+
+static void bed_close(struct bed *b)
+{
+	(void)unlink(b->p.cfg.trace);
+	free(b);
+}
+
+static void add(struct bed *b, uint32_t page, uint32_t thread)
+{
+	trace_note(b->p.trace, FAR_TRACE_REMOTE, page, FAR_TRACE_IS_WRITE,
+		   thread);
+}
+
+static void a_full_ring_drops_and_counts(void **state)
+{
+	struct bed *b = bed_open();
+	uint32_t room = b->p.trace->nr_slots;
+
+	(void)state;
+	for (uint32_t i = 0; i < room + 10; i++)
+		add(b, i, 0);
+	trace_drain(&b->p);
+	add(b, room + 10, 0); /* there is room again */
+	trace_stop(&b->p);
+	assert_null(b->p.trace);
+	add(b, 0, 0); /* to nowhere */
+	bed_read(b);
+	assert_int_equal(b->nr, room + 1);
+	assert_int_equal(b->dropped, 10);
+	assert_int_equal(b->next[0], room + 11);
+	assert_int_equal(pager_shard_ctl(&b->p)->trace_dropped_records, 10);
+	bed_close(b);
+}
+
+struct adder {
+	struct bed *b;
+	uint32_t index;
+	pthread_t thread;
+};
+
+static void *add_many(void *arg)
+{
+	const struct adder *a = arg;
+
+	for (uint32_t i = 0; i < PER_THREAD; i++)
+		add(a->b, i, a->index);
+	return NULL;
+}
+
+static void threads_record_at_the_same_time(void **state)
+{
+	struct adder a[NR_THREADS];
+	struct bed *b = bed_open();
+
+	(void)state;
+	for (uint32_t i = 0; i < NR_THREADS; i++) {
+		a[i] = (struct adder){.b = b, .index = i};
+		assert_int_equal(
+			pthread_create(&a[i].thread, NULL, add_many, &a[i]), 0);
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		trace_drain(&b->p);
+	for (uint32_t i = 0; i < NR_THREADS; i++)
+		assert_int_equal(pthread_join(a[i].thread, NULL), 0);
+	trace_stop(&b->p);
+	bed_read(b);
+	assert_int_equal(b->nr + b->dropped, NR_THREADS * PER_THREAD);
+	assert_true(b->nr > 0);
+	bed_close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +291,8 @@ int main(void)
 		cmocka_unit_test(wrong_headers_are_refused),
 		cmocka_unit_test(records_are_read_as_written),
 		cmocka_unit_test(wrong_records_are_refused),
+		cmocka_unit_test(a_full_ring_drops_and_counts),
+		cmocka_unit_test(threads_record_at_the_same_time),
 	};
 
 	return cmocka_run_group_tests_name("libfar.trace", tests, NULL, NULL);
