@@ -104,11 +104,23 @@ static struct far_stats settled(struct tp *t)
 	return b;
 }
 
-static struct far_stats record(void)
+/* The pages are served inline from now on. */
+static void remap_inline(struct tp *t)
+{
+	void *mem;
+
+	assert_int_equal(far_unmap(t->pager, t->mem, LEN), 0);
+	assert_int_equal(far_map_inline(t->pager, LEN, 0, &mem), 0);
+	t->mem = mem;
+}
+
+static struct far_stats record(bool is_inline)
 {
 	struct tp t = open_with("trace", path, "");
 	struct far_stats st;
 
+	if (is_inline)
+		remap_inline(&t);
 	walk(&t);
 	st = settled(&t);
 	tp_close(&t);
@@ -157,7 +169,7 @@ static void records_are_what_happened(void **state)
 
 	(void)state;
 	name_file("plain");
-	st = record();
+	st = record(false);
 	trace_read(&t, path);
 	assert_int_equal(t.h.limit_pages, PAGES(TP_LIMIT));
 	assert_string_equal(t.h.name, "test_pager_trac"); /* 15, the kernel's */
@@ -354,15 +366,16 @@ static void a_forked_child_has_a_file_of_its_own(void **state)
 
 /* --- replay --- */
 
-static void the_same_walk_faults_less(void **state)
+static void walk_again(bool is_inline, const char *more)
 {
 	struct far_stats a, b;
 	struct tp t;
 
-	(void)state;
 	name_file("replayed");
-	a = record();
-	t = open_with("replay", path, "");
+	a = record(is_inline);
+	t = open_with("replay", path, more);
+	if (is_inline)
+		remap_inline(&t);
 	walk(&t);
 	b = tp_stats(t.pager);
 	tp_close(&t);
@@ -378,6 +391,14 @@ static void the_same_walk_faults_less(void **state)
 	assert_int_equal(b.lost_pages, 0);
 }
 
+static void the_same_walk_faults_less(void **state)
+{
+	(void)state;
+	walk_again(false, "");
+	walk_again(false, "monitors=2");
+	walk_again(true, "");
+}
+
 /* Same pages, another order: guesses would be wrong. */
 static void another_walk_is_left_alone(void **state)
 {
@@ -386,7 +407,7 @@ static void another_walk_is_left_alone(void **state)
 
 	(void)state;
 	name_file("other");
-	(void)record();
+	(void)record(false);
 	t = open_with("replay", path, "");
 	tp_fill_all(t.mem, LEN, 1);
 	srand(7);
