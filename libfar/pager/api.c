@@ -241,8 +241,8 @@ void far_close(struct far_pager *pager)
 
 void far_preload_exit(struct far_pager *pager)
 {
-	stat_page_write(pager);
 	trace_flush(pager);
+	stat_page_write(pager);
 	/* `far run` reads the page after the end, and removes it. */
 	if (!pager->cfg.budget[0])
 		stat_page_close(pager);

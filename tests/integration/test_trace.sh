@@ -174,7 +174,13 @@ record() {
 	expect_rc 0
 	json 'd["schema"] == "far.trace/1" and d["program"] == "python3"'
 	json 'd["local_pages"] == 4096 and 0 < len(d["parts"]) <= 20'
-	json 'd["records"]["dropped"] == 0 and d["pages"] > 8192'
+	json 'd["pages"] > 8192'
+	# what happens while the program ends may be in one of them only, and
+	# a busy machine drops some
+	near="abs(a - b) <= 64 + d['records']['dropped'])(d['records']"
+	json "(lambda a, b: ${near}['remote'], $(stat_of "$T/s" faults_remote))"
+	json "(lambda a, b: ${near}['write'],
+		$(stat_of "$T/s" faults_write_protect))"
 	json 'sum(p["faults"] for p in d["parts"]) == d["faults"]'
 	json 'sum(p["new_pages"] for p in d["parts"]) <= d["pages"]'
 	json 'd["sizes"][0]["local_pages"] == 4096'
@@ -182,9 +188,8 @@ record() {
 		d["records"]["rescued"]'
 	json 'all(a["remote_faults"] >= b["remote_faults"]
 		for a, b in zip(d["sizes"], d["sizes"][1:]))'
-	json 'd["sizes"][-1]["remote_faults"] == 0'
-	json "d['records']['remote'] == $(stat_of "$T/s" faults_remote)"
-	json "d['records']['write'] == $(stat_of "$T/s" faults_write_protect)"
+	json 'd["sizes"][-1]["remote_faults"] == d["unknown_pages"] == 0 or
+		d["records"]["dropped"]'
 	json 'len(d["chunks"]) == 10'
 	begin "the report is for people, too"
 	run "$FAR" trace report "$T/t"

@@ -78,15 +78,36 @@ static struct tp open_with(const char *option, const char *file,
 	return tp_open(conf, LEN);
 }
 
-/* Fills all pages, and reads them again and again. */
-static void walk(struct tp *t)
+/* Where far-ctl gets no processor for long, the ring would overflow, rightly:
+ * waits until most is in the file. */
+static void let_ctl_catch_up(struct tp *t)
 {
-	for (size_t i = 0; i < PAGES(LEN); i++)
-		tp_fill(t->mem, shuffled(i), 1 + shuffled(i));
-	for (unsigned n = 1; n < WALKS; n++)
-		for (size_t i = 0; i < PAGES(LEN); i++)
-			assert_true(
-				tp_same(t->mem, shuffled(i), 1 + shuffled(i)));
+	uint64_t end = far_now_ns() + 10 * FAR_NS_PER_S;
+	struct far_stats st = tp_stats(t->pager);
+	uint64_t nr = st.faults_zero + st.faults_remote + st.faults_rescued +
+		      st.evicted_pages + st.prefetched_pages;
+	struct stat file = {.st_size = 0};
+
+	while ((uint64_t)file.st_size / FAR_TRACE_RECORD_BYTES + 4096 < nr) {
+		if (far_now_ns() > end || stat(path, &file) < 0)
+			fail_msg("the trace does not grow");
+		tp_pause();
+	}
+}
+
+/* Fills all pages, and reads them again and again. */
+static void walk(struct tp *t, bool is_recorded)
+{
+	for (size_t i = 0; i < WALKS * PAGES(LEN); i++) {
+		size_t pg = shuffled(i % PAGES(LEN));
+
+		if (i < PAGES(LEN))
+			tp_fill(t->mem, pg, 1 + pg);
+		else
+			assert_true(tp_same(t->mem, pg, 1 + pg));
+		if (is_recorded && i % 1024 == 0)
+			let_ctl_catch_up(t);
+	}
 }
 
 /* Nobody takes pages out any more. */
@@ -121,7 +142,7 @@ static struct far_stats record(bool is_inline)
 
 	if (is_inline)
 		remap_inline(&t);
-	walk(&t);
+	walk(&t, true);
 	st = settled(&t);
 	tp_close(&t);
 	return st;
@@ -204,8 +225,16 @@ static void prefetched_pages_are_recorded(void **state)
 	(void)state;
 	name_file("ahead");
 	tp = open_with("trace", path, "ahead=on");
-	tp_fill_all(tp.mem, LEN, 1);
-	assert_int_equal(tp_same_all(tp.mem, LEN, 1), 0);
+	for (size_t i = 0; i < 2 * PAGES(LEN); i++) {
+		size_t pg = i % PAGES(LEN);
+
+		if (i < PAGES(LEN))
+			tp_fill(tp.mem, pg, 1 + pg);
+		else
+			assert_true(tp_same(tp.mem, pg, 1 + pg));
+		if (i % 1024 == 0)
+			let_ctl_catch_up(&tp);
+	}
 	st = settled(&tp);
 	tp_close(&tp);
 	trace_read(&t, path);
@@ -266,7 +295,7 @@ static int fill_the_disk(void *arg)
 	if (setrlimit(RLIMIT_FSIZE, &full) < 0)
 		return 1;
 	t = open_with("trace", path, "");
-	walk(&t);
+	walk(&t, false);
 	for (unsigned i = 0; i < 5000 && !tp_logged("it ends here"); i++)
 		tp_pause();
 	tp_close(&t);
@@ -284,7 +313,6 @@ static void a_full_disk_ends_the_trace(void **state)
 	trace_read(&t, path);
 	assert_true(t.nr > 0);
 	assert_true(t.nr <= 100000 / FAR_TRACE_RECORD_BYTES);
-	check_order(&t);
 	trace_free(&t);
 }
 
@@ -376,7 +404,7 @@ static void walk_again(bool is_inline, const char *more)
 	t = open_with("replay", path, more);
 	if (is_inline)
 		remap_inline(&t);
-	walk(&t);
+	walk(&t, false);
 	b = tp_stats(t.pager);
 	tp_close(&t);
 	print_message("%llu faults on far pages, then %llu (%llu of %llu "
@@ -485,7 +513,7 @@ static void pages_of_a_trace_are_not_trusted(void **state)
 	}
 	assert_int_equal(fclose(f), 0);
 	t = open_with("replay", path, "");
-	walk(&t);
+	walk(&t, false);
 	st = tp_stats(t.pager);
 	assert_true(st.prefetched_pages > 0);
 	assert_int_equal(st.lost_pages, 0);
