@@ -25,6 +25,9 @@ foreach(t cli manual)
 		SOURCE=${PROJECT_SOURCE_DIR})
 endforeach()
 
+far_add_test(cli.tracestat SOURCES test_tracestat.c
+	${PROJECT_SOURCE_DIR}/cli/tracestat.c LABELS unit cli)
+
 if(TARGET far_preload)
 	add_test(NAME integration.trace
 		COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/test_trace.sh)
