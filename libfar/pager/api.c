@@ -553,6 +553,7 @@ static bool discard_claim(struct far_pager *p, far_pgno_t pg)
 
 	do {
 		w = far_page_await(&p->words[pg]);
+		FAR_HOOK(DISCARD, pager_addr(p, pg));
 		s = word_state(w);
 		if (s == FAR_PAGE_ABSENT)
 			return false;
@@ -582,8 +583,10 @@ static void discard_run(struct far_pager *p, far_pgno_t start, unsigned nr)
 
 	if (!nr)
 		return;
+	FAR_HOOK(DISCARD_CLAIMED, pager_addr(p, start));
 	(void)madvise(pager_addr(p, start), (size_t)nr << FAR_PAGE_SHIFT,
 		      MADV_DONTNEED);
+	FAR_HOOK(DISCARD_DROPPED, pager_addr(p, start));
 	for (far_pgno_t pg = start; pg < start + nr; pg++) {
 		far_word_t w = far_page_load(&p->words[pg]), to;
 		uint64_t slot;
@@ -662,6 +665,7 @@ static int pin_one(struct far_pager *p, far_pgno_t pg)
 
 		(void)*touch;
 		w = far_page_await(&p->words[pg]);
+		FAR_HOOK(PIN, pager_addr(p, pg));
 		while (word_state(w) == FAR_PAGE_RESIDENT &&
 		       word_pins(w) < 0xffff) {
 			if (!far_page_cas(&p->words[pg], &w, w + FAR_PIN_ONE))
@@ -791,6 +795,7 @@ int far_set_limit(struct far_pager *pager, uint64_t bytes)
 		return -EINVAL;
 	(void)pthread_mutex_lock(&pager->control);
 	atomic_store(&pager->budget.sh->limit_pages, pages);
+	FAR_HOOK(LIMIT, NULL);
 	if (!pager_is_armed(pager) && far_budget_free(&pager->budget) < 0) {
 		struct far_request req = {.kind = FAR_REQ_RESERVE};
 

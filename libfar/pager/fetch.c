@@ -66,6 +66,7 @@ static void end_fill(struct far_pager *p, far_pgno_t pg, far_word_t add,
 	far_word_t w = far_page_load(&p->words[pg]), to;
 
 	recorder_note(p->history, pg, "filled", w, r);
+	FAR_HOOK(FILLED, pager_addr(p, pg));
 	do {
 		to = word_with_stage(w, 0) &
 		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD | FAR_WORD_HELD);
@@ -77,6 +78,7 @@ static void end_fill(struct far_pager *p, far_pgno_t pg, far_word_t add,
 							   : FAR_PAGE_LOST);
 	} while (!far_page_cas(&p->words[pg], &w, to));
 	if (r == 0) {
+		FAR_HOOK(FILL_RESIDENT, pager_addr(p, pg));
 		far_evictor_page_in(p->evictor, pg);
 		wake_parked(p, w, pg);
 		return;
@@ -95,6 +97,7 @@ static void fill(struct far_pager *p, far_pgno_t pg, const void *src,
 		!is_write && !(w & FAR_WORD_DIRTY) && !(add & FAR_WORD_DIRTY);
 	int r = -ECANCELED;
 
+	FAR_HOOK(FILL, pager_addr(p, pg));
 	if (!(w & FAR_WORD_DISCARD)) {
 		r = space_install(&p->space, pager_addr(p, pg), src,
 				  how | (is_clean ? FAR_COPY_PROTECT : 0));
@@ -456,6 +459,7 @@ int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
 		return 0;
 	}
 	trace_note(p->trace, FAR_TRACE_AHEAD, pg, 0, 0);
+	FAR_HOOK(FAULT_AHEAD, pager_addr(p, pg));
 	(void)fetcher_add(f, pg, word_slot(w), is_write, true);
 	return 1;
 }

@@ -23,6 +23,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 			return false;
 	} while (!far_page_cas(&p->words[pg], &w,
 			       word_with(w, FAR_PAGE_TAKING)));
+	FAR_HOOK(FLUSH_CLAIMED, addr);
 	slot = word_slot(w);
 	/* One that is prepared for system calls stays writable, and dirty. */
 	stays = word_pins(w) != 0;
@@ -34,6 +35,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 		far_page_copy(io->buf, addr);
 	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
 		slot = far_slots_alloc(&p->slots);
+	FAR_HOOK(FLUSH_COPIED, addr);
 	w = far_page_load(&p->words[pg]);
 	do {
 		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
@@ -103,6 +105,7 @@ static int flush_one(struct far_pager *p, struct far_queue *q, far_pgno_t pg,
 	}
 	if (n < 0)
 		io->res = n;
+	FAR_HOOK(FLUSH_WRITTEN, pager_addr(p, pg));
 	flush_end(p, pg, io->res);
 	return io->res;
 }

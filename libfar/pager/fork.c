@@ -67,8 +67,10 @@ void far_fork_prepare(void)
 		if (!pager_is_armed(p))
 			continue;
 		atomic_store(&p->is_forking, 1);
+		FAR_HOOK(FORK_BEGUN, NULL);
 		far_evictor_pause(p->evictor);
 		p->clone_error = pager_request(p, &req);
+		FAR_HOOK(FORK_CLONED, NULL);
 		if (madvise(p->base, p->space.len, MADV_DOFORK) < 0 &&
 		    p->clone_error == 0)
 			p->clone_error = -errno;

@@ -27,6 +27,7 @@
 #include "libfar/base/stats.h"
 #include "libfar/pager/budget.h"
 #include "libfar/pager/fetch.h"
+#include "libfar/pager/hook.h"
 #include "libfar/pager/inline.h"
 #include "libfar/pager/logger.h"
 #include "libfar/pager/page.h"

@@ -355,15 +355,18 @@ static bool serve_missing(struct far_server *v, far_pgno_t pg, far_word_t w,
 	}
 	switch (s) {
 	case FAR_PAGE_ABSENT:
+		FAR_HOOK(FAULT_FETCHING, pager_addr(p, pg));
 		fill_zeros(v, msg, pg, w, start_ns);
 		break;
 	case FAR_PAGE_EVICTING:
+		FAR_HOOK(FAULT_RESCUING, pager_addr(p, pg));
 		FAR_COUNT(f->stats, faults_rescued);
 		note(v, FAR_TRACE_RESCUED, pg, msg);
 		fetcher_fill(f, pg, space_stage_addr(&p->space, word_stage(w)),
 			     FAR_WORD_REF, is_write, start_ns, 0);
 		break;
 	default:
+		FAR_HOOK(FAULT_FETCHING, pager_addr(p, pg));
 		fetch(v, msg, pg, w, start_ns);
 		break;
 	}
@@ -400,7 +403,9 @@ static bool serve_protected(struct far_server *v, far_pgno_t pg, far_word_t w,
 	FAR_COUNT(v->fetch.stats, faults_write_protect);
 	note(v, FAR_TRACE_WRITE, pg, msg);
 	recorder_note(p->history, pg, "unprotected", w, 0);
+	FAR_HOOK(FAULT_OPEN, pager_addr(p, pg));
 	(void)space_protect(&p->space, pager_addr(p, pg), FAR_PAGE_SIZE, false);
+	FAR_HOOK(FAULT_OPENED, pager_addr(p, pg));
 	predict_written(&v->predict);
 	disown(p, pg, FAR_WORD_DIRTY | FAR_WORD_REF | FAR_WORD_WRITTEN);
 	return true;
@@ -417,6 +422,7 @@ static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
 	if (!own(p, pg, w))
 		return false;
 	FAR_COUNT(v->fetch.stats, faults_raced);
+	FAR_HOOK(FAULT_GONE, pager_addr(p, pg));
 	r = space_install(&p->space, pager_addr(p, pg), p->space.zero, 0);
 	recorder_note(p->history, pg, "missing", w, r);
 	if (r == 0)
@@ -457,6 +463,7 @@ static enum far_served serve(struct far_server *v, far_pgno_t pg,
 	struct far_pager *p = v->fetch.pager;
 	far_word_t w = far_page_load(&p->words[pg]);
 
+	FAR_HOOK(FAULT, pager_addr(p, pg));
 	switch (word_state(w)) {
 	case FAR_PAGE_ABSENT:
 	case FAR_PAGE_REMOTE:

@@ -574,6 +574,7 @@ static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
 		return;
 	}
 	for (unsigned k = 0; k < n; k++) {
+		FAR_HOOK(EVICT_PROTECTED, t[k].addr);
 		if (r < 0)
 			t[k].res = r;
 		else if (!present[pages_between(&t[0], &t[k])])
@@ -582,6 +583,7 @@ static void copy_run(struct far_space *s, struct far_take *t, unsigned n)
 			t[k].res = t[k].how == FAR_TAKE_DROP
 					   ? 0
 					   : copy_out(s, &t[k]);
+		FAR_HOOK(EVICT_COPIED, t[k].addr);
 	}
 }
 

@@ -89,6 +89,7 @@ static bool claim(struct far_pager *p, far_pgno_t pg, far_word_t *ret_word)
 				~(FAR_WORD_REF | FAR_WORD_AHEAD);
 
 		*ret_word = w;
+		FAR_HOOK(EVICT_CLAIM, pager_addr(p, pg));
 		if (far_page_cas(&p->words[pg], &w, to))
 			return true;
 	}
@@ -104,6 +105,7 @@ static bool hold(struct far_pager *p, far_pgno_t pg)
 					word_state(w) == FAR_PAGE_REMOTE))
 		if (far_page_cas(&p->words[pg], &w, w | FAR_WORD_HELD)) {
 			recorder_note(p->history, pg, "held", w, 0);
+			FAR_HOOK(EVICT_HELD, pager_addr(p, pg));
 			return true;
 		}
 	return false;
@@ -184,6 +186,7 @@ static void claim_slice(struct far_evict_wb *wb, struct wb_batch *b,
 
 		if (!claim(p, pgs[i], &w))
 			continue;
+		FAR_HOOK(EVICT_CLAIMED, pager_addr(p, pgs[i]));
 		e->pg = pgs[i];
 		e->how = how_of(p, e->pg, w);
 		e->gap = b->nr > first ? bridge(p, e - 1, e) : 0;
@@ -256,6 +259,7 @@ static void leave(struct far_evict_wb *wb, struct wb_entry *e)
 				     ~(FAR_WORD_PARKED | FAR_WORD_WRITTEN)))
 		;
 	wake_parked(p, w, e->pg);
+	FAR_HOOK(EVICT_LEFT, pager_addr(p, e->pg));
 	e->is_done = true;
 	FAR_COUNT(wb->stats, evicted_pages);
 	FAR_COUNT(wb->stats, evicted_clean_pages);
@@ -276,6 +280,7 @@ static far_word_t publish(struct far_evict_wb *wb, struct wb_entry *e,
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
 	recorder_note(p->history, e->pg, "published", to, e->stage);
 	wake_parked(p, w, e->pg);
+	FAR_HOOK(EVICT_PUBLISHED, pager_addr(p, e->pg));
 	return to;
 }
 
@@ -333,6 +338,7 @@ static bool prepare_write(struct far_evict_wb *wb, struct wb_entry *e,
 		}
 		to = word_with_slot(w, slot) | FAR_WORD_IOBUSY;
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	FAR_HOOK(EVICT_QUEUED, pager_addr(p, e->pg));
 	memset(&e->io, 0, sizeof(e->io));
 	e->io.op = FAR_IO_WRITE;
 	e->io.off = slot << FAR_PAGE_SHIFT;
@@ -357,7 +363,9 @@ static bool put_back(struct far_evict_wb *wb, struct wb_entry *e, far_word_t w)
 			return false;
 		to = word_with(w, FAR_PAGE_RESCUING);
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
+	FAR_HOOK(EVICT_PUTTING, pager_addr(p, e->pg));
 	r = space_untake(&p->space, pager_addr(p, e->pg), e->stage);
+	FAR_HOOK(EVICT_PUT, pager_addr(p, e->pg));
 	w = far_page_load(&p->words[e->pg]);
 	do {
 		to = word_with_stage(word_with(w, r < 0 ? FAR_PAGE_LOST
@@ -428,6 +436,7 @@ static bool settle(struct far_evict_wb *wb, struct wb_entry *e)
 			return false;
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
 	recorder_note(p->history, e->pg, "settled", to, e->kind);
+	FAR_HOOK(EVICT_SETTLED, pager_addr(p, e->pg));
 	if (freed != FAR_SLOT_NONE)
 		far_slots_put(&p->slots, freed);
 	return left;
@@ -441,7 +450,9 @@ static void settle_entry(struct far_evict_wb *wb, struct wb_batch *b,
 
 	if (e->is_done)
 		return;
+	FAR_HOOK(EVICT_WRITTEN, pager_addr(p, e->pg));
 	if (e->kind == WB_NO_SLOT || (e->kind == WB_WRITE && e->io.res < 0)) {
+		FAR_HOOK(EVICT_FAILED, pager_addr(p, e->pg));
 		FAR_COUNT(st, write_errors);
 		atomic_store(&p->write_error,
 			     e->kind == WB_NO_SLOT ? -ENOSPC : e->io.res);
@@ -535,9 +546,11 @@ static void take_slice(struct far_evict_wb *wb, struct wb_batch *b,
 
 	claim_slice(wb, b, batch, pgs, nr);
 	space_take(&p->space, &b->take[first], b->nr - first);
-	for (unsigned i = first; i < b->nr; i++)
+	for (unsigned i = first; i < b->nr; i++) {
 		recorder_note(p->history, b->e[i].pg, "taken", b->take[i].stage,
 			      b->take[i].res);
+		FAR_HOOK(EVICT_TAKEN, b->take[i].addr);
+	}
 	unhold_slice(p, b, first);
 	publish_slice(wb, b, first);
 }
