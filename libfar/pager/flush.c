@@ -4,10 +4,20 @@
  * on far-ctl, one page at a time.
  */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "libfar/base/arena.h"
 #include "libfar/pager/pager.h"
+
+/* What the program has dropped by a madvise(2) of its own is zeros. */
+static void read_page(struct far_pager *p, far_pgno_t pg, void *buf)
+{
+	int r = space_read(&p->space, buf, pager_addr(p, pg));
+
+	if (r < 0 || far_page_load(&p->words[pg]) & FAR_WORD_DISCARD)
+		memset(buf, 0, FAR_PAGE_SIZE);
+}
 
 /* A dirty page becomes a clean one whose write is under way. */
 static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
@@ -27,18 +37,17 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 	slot = word_slot(w);
 	/* One that is prepared for system calls stays writable, and dirty. */
 	stays = word_pins(w) != 0;
-	if (stays)
-		far_page_copy(io->buf, addr);
-	else if (space_protect(&p->space, addr, FAR_PAGE_SIZE, true) < 0)
+	if (!stays && space_protect(&p->space, addr, FAR_PAGE_SIZE, true) < 0)
 		io->res = -EIO;
 	else
-		far_page_copy(io->buf, addr);
+		read_page(p, pg, io->buf);
 	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
 		slot = far_slots_alloc(&p->slots);
 	FAR_HOOK(FLUSH_COPIED, addr);
 	w = far_page_load(&p->words[pg]);
 	do {
-		to = word_with(w, FAR_PAGE_RESIDENT) & ~FAR_WORD_PARKED;
+		to = word_with(w, FAR_PAGE_RESIDENT) &
+		     ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
 		if (slot != FAR_SLOT_NONE && io->res == 0)
 			to = (word_with_slot(to, slot) | FAR_WORD_IOBUSY) &
 			     ~(stays ? 0 : FAR_WORD_DIRTY);

@@ -55,7 +55,8 @@ enum far_page_state {
 #define FAR_WORD_STATE UINT64_C(0xf)
 #define FAR_WORD_DIRTY (UINT64_C(1) << 4)    /* differs from its slot */
 #define FAR_WORD_PARKED (UINT64_C(1) << 5)   /* a fault waits for the owner */
-#define FAR_WORD_DISCARD (UINT64_C(1) << 6)  /* EVICTING: ends in ABSENT */
+#define FAR_WORD_DISCARD (UINT64_C(1) << 6)  /* EVICTING: ends in ABSENT;
+					      * TAKING: it was gone */
 #define FAR_WORD_REF (UINT64_C(1) << 7)	     /* seen used: second chance */
 #define FAR_WORD_AHEAD (UINT64_C(1) << 8)    /* came, or comes, by prefetch */
 #define FAR_WORD_IOBUSY (UINT64_C(1) << 9)   /* its slot is being written */

@@ -150,6 +150,9 @@ struct far_pager {
 	struct far_evictor *evictor;
 	struct far_evict_host *evict_host;
 	struct far_evict_wb *wb; /* one per evictor thread */
+	/* who reads pages that are TAKING by itself: evictors, far-ctl; each
+	 * writes its own */
+	_Atomic uint32_t taker_tids[FAR_MAX_EVICTORS + 1];
 	/* faults wait for frames of a shared budget: since when, and freed at
 	 * the last look; until when we give although others hold more */
 	_Atomic uint64_t waiting_ns, giving_until_ns;

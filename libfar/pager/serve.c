@@ -432,6 +432,35 @@ static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
 	return true;
 }
 
+static bool is_taker(const struct far_pager *p, far_pgno_t pg, uint32_t tid)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < FAR_ARRAY_SIZE(p->taker_tids); i++)
+		is |= atomic_load(&p->taker_tids[i]) == tid;
+	/* in inline memory it does not fault */
+	return is && tid && !space_is_inline(&p->space, pager_addr(p, pg));
+}
+
+/*
+ * Who takes the page out, or flushes it, reads it; and the program dropped it
+ * by a madvise(2) of its own just before.  It would wait for itself: it gets
+ * zeros, and is told that what it has read is worthless.
+ */
+static bool serve_taker(struct far_server *v, far_pgno_t pg, far_word_t w)
+{
+	struct far_pager *p = v->fetch.pager;
+
+	if (!far_page_cas(&p->words[pg], &w, w | FAR_WORD_DISCARD))
+		return false;
+	FAR_COUNT(v->fetch.stats, gone_pages);
+	recorder_note(p->history, pg, "gone", w, 0);
+	if (space_install(&p->space, pager_addr(p, pg), p->space.zero,
+			  word_pins(w) ? 0 : FAR_COPY_PROTECT) < 0)
+		pager_wake(p, pg);
+	return true;
+}
+
 /* The owner of the page wakes who waits for it. */
 static enum far_served park(struct far_pager *p, far_pgno_t pg, far_word_t w)
 {
@@ -481,6 +510,9 @@ static enum far_served serve(struct far_server *v, far_pgno_t pg,
 			late(v, msg, pg);
 		return park(p, pg, w);
 	case FAR_PAGE_TAKING:
+		if (is_taker(p, pg, msg->tid))
+			return ended(serve_taker(v, pg, w));
+		return park(p, pg, w);
 	case FAR_PAGE_RESCUING:
 		return park(p, pg, w);
 	case FAR_PAGE_LOST:

@@ -440,6 +440,24 @@ int space_present(struct far_space *s, const char *addr, unsigned nr,
 	return 0;
 }
 
+int space_read(struct far_space *s, void *dst, const char *addr)
+{
+	struct iovec to = {dst, FAR_PAGE_SIZE};
+	struct iovec from = {(void *)(uintptr_t)addr, FAR_PAGE_SIZE};
+
+	/* The program may drop the page at this moment by a madvise(2) of its
+	 * own, and touching it would be a SIGBUS, which is for its threads. */
+	if (space_is_inline(s, addr)) {
+		if (syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1,
+			    0) == (ssize_t)FAR_PAGE_SIZE)
+			return 0;
+		if (errno == EFAULT)
+			return -ENOENT;
+	}
+	far_page_copy(dst, addr);
+	return 0;
+}
+
 /* --- taking out by copy and drop --- */
 
 /* Length of the run that begins at @i: neighbours, or held pages between, of
@@ -468,7 +486,6 @@ static size_t pages_between(const struct far_take *a, const struct far_take *b)
 static int copy_out(struct far_space *s, const struct far_take *t)
 {
 	char *dst = space_stage_addr(s, t->stage);
-	struct iovec to = {dst, FAR_PAGE_SIZE}, from = {t->addr, FAR_PAGE_SIZE};
 	int r;
 
 	if (t->stage < s->nr_stage) {
@@ -476,17 +493,7 @@ static int copy_out(struct far_space *s, const struct far_take *t)
 		r = far_uffd_copy(s->fd, dst, t->addr, 0);
 		return r == -EEXIST || r == -ENOENT ? -EIO : r;
 	}
-	/* The program may drop the page at this moment by a madvise(2) of its
-	 * own, and touching it would be a SIGBUS, which is for its threads. */
-	if (space_is_inline(s, t->addr)) {
-		if (syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1,
-			    0) == (ssize_t)FAR_PAGE_SIZE)
-			return 0;
-		if (errno == EFAULT)
-			return -ENOENT;
-	}
-	far_page_copy(dst, t->addr);
-	return 0;
+	return space_read(s, dst, t->addr);
 }
 
 /* In one system call, and one interrupt of the other cores, where the kernel

@@ -153,6 +153,12 @@ struct far_take {
  */
 void space_take(struct far_space *s, struct far_take *t, unsigned nr);
 
+/**
+ * space_read() - copy the page at @addr, which is TAKING by the caller, to @dst
+ * Return: 0; -ENOENT no page is there, which is noticed in inline memory only
+ */
+int space_read(struct far_space *s, void *dst, const char *addr);
+
 /** space_untake() - put a taken page back as it was; 0 or -errno */
 int space_untake(struct far_space *s, char *addr, unsigned stage);
 

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "libfar/base/arena.h"
 #include "libfar/base/clock.h"
@@ -226,7 +227,7 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 		to = t->res == -ENOENT
 			     ? word_with(w, FAR_PAGE_ABSENT) & ~FAR_WORD_DIRTY
 			     : word_with(w, FAR_PAGE_RESIDENT);
-		to &= ~FAR_WORD_PARKED;
+		to &= ~(FAR_WORD_PARKED | FAR_WORD_DISCARD);
 		if (t->was_opened)
 			to |= FAR_WORD_DIRTY;
 		if (t->res == -ENOENT)
@@ -749,6 +750,7 @@ static int host_thread_begin(struct far_evict_host *h, unsigned worker)
 	int r;
 
 	pager_thread_begin("far-evict", worker);
+	atomic_store(&p->taker_tids[worker], (uint32_t)gettid());
 	placement_init(&wb->place, NULL);
 	wb->stage_first = worker * wb->stage_per_batch * FAR_EVICT_BATCHES;
 	wb->copy_first = p->space.nr_stage +
