@@ -647,7 +647,7 @@ void pager_discard(struct far_pager *p, far_pgno_t start, far_pgno_t nr)
 
 static int pin_one(struct far_pager *p, far_pgno_t pg)
 {
-	volatile const char *touch = pager_addr(p, pg);
+	const volatile _Atomic char *touch = (const void *)pager_addr(p, pg);
 	uint64_t limit = atomic_load(&p->budget.sh->limit_pages);
 	uint64_t t0 = far_now_ns();
 	far_word_t w = far_page_load(&p->words[pg]);
@@ -662,8 +662,8 @@ static int pin_one(struct far_pager *p, far_pgno_t pg)
 		return -EDQUOT;
 	}
 	do {
-
-		(void)*touch;
+		/* atomic: others may be writing to it */
+		(void)atomic_load_explicit(touch, memory_order_relaxed);
 		w = far_page_await(&p->words[pg]);
 		FAR_HOOK(PIN, pager_addr(p, pg));
 		while (word_state(w) == FAR_PAGE_RESIDENT &&
