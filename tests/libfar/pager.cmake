@@ -18,3 +18,17 @@ endforeach()
 add_test(NAME pager.inline.auto COMMAND test_pager_inline auto)
 set_tests_properties(pager.inline.auto PROPERTIES TIMEOUT 60
 	LABELS "integration;pager;needs-uffd" SKIP_RETURN_CODE 77)
+
+# The same, with threads that are stopped on the way; not in release builds.
+foreach(t evict fault call)
+	far_add_test(pager.race_${t} SOURCES test_pager_race_${t}.c race.c race_ops.c
+		test_pager_support.c ARGS move TIMEOUT 120
+		LABELS integration pager needs-uffd LIBS PkgConfig::URING)
+	foreach(takeout dontneed auto)
+		add_test(NAME pager.race_${t}.${takeout}
+			COMMAND test_pager_race_${t} ${takeout})
+		set_tests_properties(pager.race_${t}.${takeout} PROPERTIES
+			TIMEOUT 120 LABELS "integration;pager;needs-uffd"
+			SKIP_RETURN_CODE 77)
+	endforeach()
+endforeach()

@@ -134,7 +134,7 @@ struct far_stats tp_stats(struct far_pager *pager)
 
 /* --- content -------------------------------------------------------------- */
 
-static uint64_t word_of(uint64_t key, size_t i)
+uint64_t tp_word(uint64_t key, size_t i)
 {
 	uint64_t x = key * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -149,7 +149,7 @@ void tp_fill(char *mem, size_t pg, uint64_t key)
 	uint64_t *w = (uint64_t *)(void *)(mem + pg * FAR_PAGE_SIZE);
 
 	for (size_t i = 0; i < FAR_PAGE_SIZE / sizeof(*w); i++)
-		w[i] = word_of(key, i);
+		w[i] = tp_word(key, i);
 }
 
 bool tp_same(const char *mem, size_t pg, uint64_t key)
@@ -158,7 +158,7 @@ bool tp_same(const char *mem, size_t pg, uint64_t key)
 		(const uint64_t *)(const void *)(mem + pg * FAR_PAGE_SIZE);
 
 	for (size_t i = 0; i < FAR_PAGE_SIZE / sizeof(*w); i++) {
-		uint64_t is = w[i], should = word_of(key, i);
+		uint64_t is = w[i], should = tp_word(key, i);
 
 		if (is == should)
 			continue;

@@ -65,6 +65,9 @@ struct far_stats tp_stats(struct far_pager *pager);
 bool tp_logged(const char *text);
 void tp_log_clear(void);
 
+/** tp_word() - word @i of a page that tp_fill() wrote with @key */
+uint64_t tp_word(uint64_t key, size_t i);
+
 /** tp_fill() - write page @pg of @mem so that it depends on @key; key 0 is
  * a page of zeros */
 void tp_fill(char *mem, size_t pg, uint64_t key);

@@ -18,28 +18,9 @@
 #include "libfar/base/clock.h"
 #include "libfar/pager/pager.h"
 #include "libfar/uffd/uffd.h"
+#include "tests/support/tsan.h"
 
 #define STALL_SECONDS 30
-
-#if defined(__SANITIZE_THREAD__)
-#define HAS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAS_TSAN 1
-#endif
-#endif
-#ifndef HAS_TSAN
-#define HAS_TSAN 0
-#endif
-
-/* Pager threads have a descriptor table of their own: the same numbers there
- * are other descriptors, which ThreadSanitizer does not know. */
-FAR_EXPORT const char *__tsan_default_suppressions(void);
-
-const char *__tsan_default_suppressions(void)
-{
-	return "race:far_uffd_open_signal\n";
-}
 
 struct options {
 	unsigned seconds, threads, mib;
