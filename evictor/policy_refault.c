@@ -3,11 +3,10 @@
  * A clock whose pages earn their stay by coming back.  Nobody sees a page being
  * used while it is here; but how far the hand has gone since a page left tells
  * how soon it was missed: its refault distance, without a list of ghosts.  Who
- * is back within half a round is spared for one, within a quarter for three,
- * and so on up to STAYS_MAX; who stays away longer than before, or for a whole
- * round, loses by halves.  So what is used often comes to stay, what is used
- * now and then does not, and a loop larger than the cache keeps a part of
- * itself in.
+ * is back within a 32nd of a round is spared for three, and next time for
+ * STAYS_MAX; where all pages are used alike that happens to few.  Who is away
+ * for more than an eighth, or a whole round, loses by halves.  So what is used
+ * often comes to stay, and what is used now and then does not.
  *
  * Where nearly all pages are spared the hand takes off several rounds at a
  * time: what was hot before a change of phase does not stay for long.
@@ -23,6 +22,8 @@
 #include "evictor/policy.h"
 
 #define STAYS_MAX 15
+#define SOON 32 /* a part of a round */
+#define LATE 8
 #define EARNED_MAX 4 /* log2(STAYS_MAX + 1) */
 
 /* A page's byte: */
@@ -78,13 +79,14 @@ static void refault_page_in(struct far_policy *p, far_pgno_t pg)
 	/* The hand was at @pg when it left. */
 	far_pgno_t d = hand > pg ? hand - pg : hand + nr - pg;
 	uint8_t b = pg < p->max_pages ? load(&p->page[pg]) : 0;
-	unsigned earned = earned_of(b), now = 0;
+	unsigned earned = earned_of(b);
 
 	if (!(b & LEFT))
 		return;
-	while (now < EARNED_MAX && d <= nr >> (now + 1))
-		now++;
-	earned = now > earned ? now : (earned + now) / 2;
+	if (d <= nr / SOON)
+		earned = (unsigned)far_min_u64(earned + 2, EARNED_MAX);
+	else if (d > nr / LATE)
+		earned /= 2;
 	store(&p->page[pg], earned, (1u << earned) - 1);
 }
 

@@ -28,7 +28,8 @@
 		   "wait:TIME for a lost backend, then SIGBUS")               \
 	FAR_OPTION(WORD, takeout, "auto", "", "auto|move|dontneed",           \
 		   "how pages leave: MOVE respects DMA pins")                 \
-	FAR_OPTION(WORD, policy, "clock", "", "clock|fifo|s3fifo|refault",    \
+	FAR_OPTION(WORD, policy, "auto", "",                                  \
+		   "auto|clock|fifo|s3fifo|refault",                          \
 		   "which pages leave first")                                 \
 	FAR_OPTION(WORD, ahead, "on", "", "off|on",                           \
 		   "guess from faults what will be touched, and written")     \
@@ -54,6 +55,7 @@
 enum far_opt_fault { FAR_FAULT_AUTO, FAR_FAULT_MONITOR, FAR_FAULT_INLINE };
 enum far_opt_takeout { FAR_TAKEOUT_AUTO, FAR_TAKEOUT_MOVE, FAR_TAKEOUT_DONTNEED };
 enum far_opt_policy {
+	FAR_POLICY_AUTO,
 	FAR_POLICY_CLOCK,
 	FAR_POLICY_FIFO,
 	FAR_POLICY_S3FIFO,

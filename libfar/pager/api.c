@@ -158,7 +158,7 @@ static int configure(struct far_pager *p, const char *conf)
 
 /* A pager with nothing opened and no threads. */
 static int create(const char *conf, const struct far_open_attr *attr,
-		  struct far_pager **ret_pager)
+		  bool is_preload, struct far_pager **ret_pager)
 {
 	struct far_pager *p;
 	void *mem;
@@ -170,6 +170,7 @@ static int create(const char *conf, const struct far_open_attr *attr,
 	if (r < 0)
 		return r;
 	p = mem;
+	p->is_preload = is_preload;
 	p->stop_fd = p->space.fd = -1;
 	p->space.inline_fd = -1;
 	p->space.program_fd = -1;
@@ -198,7 +199,7 @@ static int create(const char *conf, const struct far_open_attr *attr,
 
 int far_preload_open(const char *conf, struct far_pager **ret_pager)
 {
-	return create(conf, NULL, ret_pager);
+	return create(conf, NULL, true, ret_pager);
 }
 
 int far_open(const char *conf, const struct far_open_attr *attr,
@@ -209,12 +210,9 @@ int far_open(const char *conf, const struct far_open_attr *attr,
 
 	if (attr && attr->size < sizeof(*attr))
 		return -EINVAL;
-	r = create(conf, attr, &p);
+	r = create(conf, attr, false, &p);
 	if (r < 0)
 		return r;
-	/* The program knows which memory is far; under the preload nothing
-	 * does, and every system call must work. */
-	p->user_only_ok = true;
 	(void)pthread_mutex_lock(&p->control);
 	r = pager_start(p);
 	if (r == 0 && !p->cfg.lazy)

@@ -504,7 +504,7 @@ static int open_parts(struct far_pager *p)
 	unsigned nr;
 	int r;
 
-	r = space_open(&p->space, (unsigned)p->cfg.takeout, p->user_only_ok);
+	r = space_open(&p->space, (unsigned)p->cfg.takeout, !p->is_preload);
 	if (r < 0) {
 		far_uffd_explain(&p->space.info, text, sizeof(text));
 		far_log(&p->log, FAR_LOG_ERR, "%s", text);

