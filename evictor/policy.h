@@ -4,7 +4,8 @@
  * one pick, and lists of page numbers in plain arrays.
  *
  * Everything here is pure: no locks, threads, clock, allocation or I/O.  The
- * caller serialises the calls on one policy object (<far/evict.h>).
+ * caller serialises the calls on one policy object, but those of policies that
+ * are lockless (<far/evict.h>).
  */
 #ifndef EVICTOR_POLICY_H
 #define EVICTOR_POLICY_H

@@ -770,7 +770,7 @@ static void *ctl_main(void *arg)
 	int r;
 
 	pager_thread_begin("far-ctl", 0);
-	atomic_store(&p->taker_tids[FAR_MAX_EVICTORS], (uint32_t)gettid());
+	space_taker_begin(&p->space, FAR_MAX_EVICTORS);
 	private_descriptors();
 	r = bring_up(p);
 	if (r < 0) {

@@ -11,12 +11,15 @@
 #include "libfar/pager/pager.h"
 
 /* What the program has dropped by a madvise(2) of its own is zeros. */
-static void read_page(struct far_pager *p, far_pgno_t pg, void *buf)
+static int read_page(struct far_pager *p, far_pgno_t pg, void *buf)
 {
 	int r = space_read(&p->space, buf, pager_addr(p, pg));
 
-	if (r < 0 || far_page_load(&p->words[pg]) & FAR_WORD_DISCARD)
+	if (r == -ENOENT || far_page_load(&p->words[pg]) & FAR_WORD_DISCARD) {
 		memset(buf, 0, FAR_PAGE_SIZE);
+		r = 0;
+	}
+	return r;
 }
 
 /* A dirty page becomes a clean one whose write is under way. */
@@ -40,7 +43,7 @@ static bool flush_begin(struct far_pager *p, far_pgno_t pg, struct far_io *io)
 	if (!stays && space_protect(&p->space, addr, FAR_PAGE_SIZE, true) < 0)
 		io->res = -EIO;
 	else
-		read_page(p, pg, io->buf);
+		io->res = read_page(p, pg, io->buf);
 	if (io->res == 0 && slot == FAR_SLOT_NONE && !far_page_is_zero(io->buf))
 		slot = far_slots_alloc(&p->slots);
 	FAR_HOOK(FLUSH_COPIED, addr);

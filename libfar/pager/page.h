@@ -25,7 +25,8 @@
  * TAKING, EVICTING, RESCUING) owns it until it leaves that state; the one
  * exception is EVICTING -> RESCUING, which a fault may do at any time.
  * A fault that meets TAKING or a HELD page sets PARKED and goes away; the
- * owner wakes its thread when it clears the state.  A discard waits for the
+ * owner wakes its thread when it clears the state.  A fault of the owner itself
+ * is served (serve_taker()).  A discard waits for the
  * owner wherever the page is, or may come to be, mapped (TAKING, FETCHING,
  * RESCUING): what the program writes after it must stay.
  */

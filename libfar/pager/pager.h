@@ -46,6 +46,7 @@
 
 #define FAR_MAX_MONITORS 16
 #define FAR_MAX_EVICTORS 16
+_Static_assert(FAR_MAX_EVICTORS < FAR_TAKERS, "far-ctl is one, too");
 #define FAR_LIMIT_MIN_PAGES 4096 /* 16 MiB */
 #define FAR_RESERVE_BYTES (UINT64_C(64) << 20)
 #define FAR_PREFETCH_RING 256
@@ -117,8 +118,8 @@ struct far_pager {
 	struct far_space space;
 	struct far_slots slots;
 	struct far_ranges ranges;
-	_Atomic far_word_t *words; /* one per page of the address range */
-	struct far_history *history; /* likewise; NULL in release builds */
+	_Atomic far_word_t *words;	 /* one per page of the address range */
+	struct far_history *history;	 /* likewise; NULL in release builds */
 	struct far_trace *_Atomic trace; /* far-ctl sets it; or NULL */
 	struct far_replay *_Atomic replay; /* likewise */
 	char *base;
@@ -150,9 +151,6 @@ struct far_pager {
 	struct far_evictor *evictor;
 	struct far_evict_host *evict_host;
 	struct far_evict_wb *wb; /* one per evictor thread */
-	/* who reads pages that are TAKING by itself: evictors, far-ctl; each
-	 * writes its own */
-	_Atomic uint32_t taker_tids[FAR_MAX_EVICTORS + 1];
 	/* faults wait for frames of a shared budget: since when, and freed at
 	 * the last look; until when we give although others hold more */
 	_Atomic uint64_t waiting_ns, giving_until_ns;
@@ -328,8 +326,8 @@ void pager_thread_is_programs(void);
 int monitors_start(struct far_pager *p);
 
 /** monitors_time() - what it takes a fault of this thread to reach a monitor,
- * which has nothing to fetch, and to be answered: the median of some, ns; not on
- * a monitor */
+ * which has nothing to fetch, and to be answered: the median of some, ns; not
+ * on a monitor */
 uint64_t monitors_time(struct far_pager *p);
 void monitors_stop(struct far_pager *p);
 

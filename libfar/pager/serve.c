@@ -8,21 +8,39 @@
 #include "libfar/pager/pager.h"
 
 #define WAIT_SLICE_NS (1 * FAR_NS_PER_MS)
+#define STUCK_NS (50 * FAR_NS_PER_MS)
 #define TIMED 16      /* one fault in so many */
 #define SMALL_GROUP 4 /* pages */
 #define LARGE_GROUP 16
 _Static_assert(LARGE_GROUP <= FAR_ZERO_RUN, "zeros for a group");
 
+/* An evictor reads one page all the time: its own fault may be waiting behind
+ * the one that waits for a frame. */
+static bool is_reader_stuck(const struct far_pager *p, uintptr_t *page,
+			    uint64_t *since_ns)
+{
+	uintptr_t now_read = space_being_read(&p->space);
+	uint64_t now = far_now_ns();
+
+	if (now_read != *page)
+		*since_ns = now;
+	*page = now_read;
+	return now_read && now - *since_ns > STUCK_NS;
+}
+
 /*
  * Charges a frame, waiting for an evictor if none is free.  The wait is
- * bounded by on_loss: if nothing was freed for so long, nothing will be.
+ * bounded by on_loss: if nothing was freed for so long, nothing will be.  One
+ * more than the limit is had where waiting would be for ever: in a fork, where
+ * evictors stand still, and for a reader that is stuck.
  */
 static bool charge(struct far_server *v)
 {
 	struct far_fetcher *f = &v->fetch;
 	struct far_pager *p = f->pager;
 	struct far_budget *b = &p->budget;
-	uint64_t t0;
+	uintptr_t page = 0; /* read by an evictor, and since when */
+	uint64_t t0, page_ns = 0;
 	bool ok;
 
 	v->waited_ns = 0;
@@ -37,9 +55,8 @@ static bool charge(struct far_server *v)
 
 		far_budget_press(b);
 		ok = far_budget_try(b, 1);
-		if (!ok && atomic_load(&p->is_forking)) {
-			/* Evictors stand still, and the fork may be waiting
-			 * for a lock of the thread that faulted. */
+		if (!ok && (atomic_load(&p->is_forking) ||
+			    is_reader_stuck(p, &page, &page_ns))) {
 			far_budget_force(b, 1);
 			ok = true;
 		}
@@ -165,20 +182,33 @@ static bool is_next_wanted(struct far_server *v, const struct far_uffd_msg *msg,
 			    fetcher_wants(w) && !(w & FAR_WORD_PATTERN));
 }
 
+/* The group of @pg, whose word is @w; it is aligned as addresses are. */
+static void plan_group(struct far_pager *p, far_pgno_t pg, far_word_t w,
+		       struct far_window *ret)
+{
+	unsigned nr = w & FAR_WORD_SEQ ? SMALL_GROUP : LARGE_GROUP;
+	unsigned at =
+		(unsigned)((uintptr_t)pager_addr(p, pg) >> FAR_PAGE_SHIFT) % nr;
+	unsigned before = at < pg ? at : pg; /* page 0 may lie in the middle */
+
+	ret->start = pg - before;
+	ret->nr = nr - at + before;
+	ret->stride = 1;
+}
+
 /* What the stream of @pg, whose word is @w, will touch after it. */
 static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
 			far_pgno_t pg, far_word_t w, struct far_window *ret)
 {
 	struct far_stat_shard *st = v->fetch.stats;
+	struct far_pager *p = v->fetch.pager;
 	unsigned max = v->fetch.max_ahead;
 
 	memset(ret, 0, sizeof(*ret));
 	if (w & FAR_WORD_RANDOM)
 		return;
 	if (w & FAR_WORD_GROUP) {
-		ret->nr = w & FAR_WORD_SEQ ? SMALL_GROUP : LARGE_GROUP;
-		ret->start = pg & ~(far_pgno_t)(ret->nr - 1);
-		ret->stride = 1;
+		plan_group(p, pg, w, ret);
 		return;
 	}
 	if (w & FAR_WORD_SEQ) {
@@ -186,7 +216,7 @@ static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
 			.start = pg + 1, .stride = 1, .nr = max};
 		return;
 	}
-	if (!v->fetch.pager->cfg.ahead)
+	if (!p->cfg.ahead)
 		return;
 	predict_stream(&v->predict, msg->tid, pg, max, ret);
 	FAR_COUNT_N(st, prefetch_useful_pages, ret->nr_useful);
@@ -432,33 +462,30 @@ static bool serve_raced(struct far_server *v, far_pgno_t pg, far_word_t w)
 	return true;
 }
 
-static bool is_taker(const struct far_pager *p, far_pgno_t pg, uint32_t tid)
-{
-	bool is = false;
-
-	for (unsigned i = 0; i < FAR_ARRAY_SIZE(p->taker_tids); i++)
-		is |= atomic_load(&p->taker_tids[i]) == tid;
-	/* in inline memory it does not fault */
-	return is && tid && !space_is_inline(&p->space, pager_addr(p, pg));
-}
-
 /*
  * Who takes the page out, or flushes it, reads it; and the program dropped it
  * by a madvise(2) of its own just before.  It would wait for itself: it gets
- * zeros, and is told that what it has read is worthless.
+ * zeros, and before it goes on is told that what it has read is worthless.  If
+ * it was about to write, it has read nothing yet.
  */
-static bool serve_taker(struct far_server *v, far_pgno_t pg, far_word_t w)
+static void serve_taker(struct far_server *v, far_pgno_t pg,
+			const struct far_uffd_msg *msg)
 {
 	struct far_pager *p = v->fetch.pager;
+	far_word_t w = far_page_load(&p->words[pg]);
+	bool stays_open = msg->is_write || word_pins(w);
+	int r = space_install(&p->space, pager_addr(p, pg), p->space.zero,
+			      FAR_COPY_QUIET |
+				      (stays_open ? 0 : FAR_COPY_PROTECT));
 
-	if (!far_page_cas(&p->words[pg], &w, w | FAR_WORD_DISCARD))
-		return false;
-	FAR_COUNT(v->fetch.stats, gone_pages);
-	recorder_note(p->history, pg, "gone", w, 0);
-	if (space_install(&p->space, pager_addr(p, pg), p->space.zero,
-			  word_pins(w) ? 0 : FAR_COPY_PROTECT) < 0)
-		pager_wake(p, pg);
-	return true;
+	recorder_note(p->history, pg, "gone", w, r);
+	if (r == 0) {
+		FAR_COUNT(v->fetch.stats, gone_pages);
+		while (!msg->is_write &&
+		       !far_page_cas(&p->words[pg], &w, w | FAR_WORD_DISCARD))
+			;
+	}
+	pager_wake(p, pg);
 }
 
 /* The owner of the page wakes who waits for it. */
@@ -471,12 +498,12 @@ static enum far_served park(struct far_pager *p, far_pgno_t pg, far_word_t w)
 
 /* The thread is faster than the pages: those behind must begin sooner. */
 static void late(struct far_server *v, const struct far_uffd_msg *msg,
-		 far_pgno_t pg)
+		 far_pgno_t pg, far_word_t w)
 {
 	struct far_window win;
 
 	FAR_COUNT(v->fetch.stats, prefetch_late_pages);
-	plan(v, msg, pg, 0, &win);
+	plan(v, msg, pg, w & FAR_WORD_PATTERN, &win);
 	fetch_window(v, pg, &win);
 	fetcher_send(&v->fetch);
 }
@@ -507,12 +534,13 @@ static enum far_served serve(struct far_server *v, far_pgno_t pg,
 				     : serve_raced(v, pg, w));
 	case FAR_PAGE_FETCHING:
 		if ((w & FAR_WORD_AHEAD) && !(w & FAR_WORD_PARKED))
-			late(v, msg, pg);
+			late(v, msg, pg, w);
 		return park(p, pg, w);
 	case FAR_PAGE_TAKING:
-		if (is_taker(p, pg, msg->tid))
-			return ended(serve_taker(v, pg, w));
-		return park(p, pg, w);
+		if (!space_is_taker(&p->space, pager_addr(p, pg), msg->tid))
+			return park(p, pg, w);
+		serve_taker(v, pg, msg);
+		return FAR_SERVED_DONE;
 	case FAR_PAGE_RESCUING:
 		return park(p, pg, w);
 	case FAR_PAGE_LOST:

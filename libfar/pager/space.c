@@ -440,8 +440,44 @@ int space_present(struct far_space *s, const char *addr, unsigned nr,
 	return 0;
 }
 
+/* This thread, if it is one; TLS that need not be allocated. */
+static _Thread_local
+	__attribute__((tls_model("initial-exec"))) struct far_taker *taker;
+
+void space_taker_begin(struct far_space *s, unsigned i)
+{
+	taker = &s->takers[i];
+	atomic_store(&taker->page, 0);
+	atomic_store(&taker->tid, (uint32_t)gettid());
+}
+
+static void touches(const char *addr)
+{
+	if (taker)
+		atomic_store(&taker->page, (uintptr_t)addr);
+}
+
+bool space_is_taker(const struct far_space *s, const char *addr, uint32_t tid)
+{
+	for (unsigned i = 0; i < FAR_TAKERS; i++)
+		if (atomic_load(&s->takers[i].page) == (uintptr_t)addr &&
+		    atomic_load(&s->takers[i].tid) == tid)
+			return true;
+	return false;
+}
+
+uintptr_t space_being_read(const struct far_space *s)
+{
+	uintptr_t page = 0;
+
+	for (unsigned i = 0; i < FAR_TAKERS && !page; i++)
+		page = atomic_load(&s->takers[i].page);
+	return page;
+}
+
 int space_read(struct far_space *s, void *dst, const char *addr)
 {
+	unsigned char is_there;
 	struct iovec to = {dst, FAR_PAGE_SIZE};
 	struct iovec from = {(void *)(uintptr_t)addr, FAR_PAGE_SIZE};
 
@@ -451,10 +487,15 @@ int space_read(struct far_space *s, void *dst, const char *addr)
 		if (syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1,
 			    0) == (ssize_t)FAR_PAGE_SIZE)
 			return 0;
-		if (errno == EFAULT)
-			return -ENOENT;
+		if (errno == EFAULT) /* not there, or may not be read */
+			return space_present(s, addr, 1, &is_there) == 0 &&
+					       !is_there
+				       ? -ENOENT
+				       : -EIO;
 	}
+	touches(addr);
 	far_page_copy(dst, addr);
+	touches(NULL);
 	return 0;
 }
 
@@ -672,9 +713,11 @@ static void take_busy(struct far_space *s, struct far_take *t)
 	t->res = space_protect(s, t->addr, FAR_PAGE_SIZE, false);
 	if (t->res < 0)
 		return;
+	touches(t->addr);
 	if (madvise(t->addr, FAR_PAGE_SIZE, MADV_POPULATE_WRITE) < 0)
 		t->res = -errno;
-	else
+	touches(NULL);
+	if (t->res == 0)
 		(void)move_some(s, space_stage_addr(s, t->stage), t->addr, 1,
 				&t->res);
 }

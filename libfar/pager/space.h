@@ -21,7 +21,7 @@
 #include "libfar/base/compiler.h"
 #include "libfar/uffd/uffd.h"
 
-#define FAR_ZERO_RUN 32u /* pages of zeros that are installed in one go */
+#define FAR_ZERO_RUN 32u      /* pages of zeros that are installed in one go */
 #define FAR_STAGE_MAX 131072u /* staging pages in all, 17 bits of a word */
 
 /* Parts of the range whose faults are served in the thread that faults: whole
@@ -32,7 +32,15 @@
 typedef int (*far_space_ask_fn)(void *ctx, char *addr, const void *src,
 				bool protect);
 
+/* Evictors and far-ctl read pages that they have taken; each writes its own. */
+#define FAR_TAKERS 17
+struct far_taker {
+	_Atomic uint32_t tid;
+	_Atomic uintptr_t page; /* that it reads, or writes to, just now */
+};
+
 struct far_space {
+	struct far_taker takers[FAR_TAKERS];
 	char *base; /* the program's range */
 	size_t len;
 	char *stage;  /* nr_stage pages to move to, a mapping of its own */
@@ -155,9 +163,20 @@ void space_take(struct far_space *s, struct far_take *t, unsigned nr);
 
 /**
  * space_read() - copy the page at @addr, which is TAKING by the caller, to @dst
- * Return: 0; -ENOENT no page is there, which is noticed in inline memory only
+ * Return: 0; in inline memory also -ENOENT no page is there, -EIO it cannot be
+ * read
  */
 int space_read(struct far_space *s, void *dst, const char *addr);
+
+/** space_taker_begin() - this thread is taker @i of @s from now on */
+void space_taker_begin(struct far_space *s, unsigned i);
+
+/** space_is_taker() - it is a taker that just now reads the page at @addr which
+ * has faulted: thread @tid */
+bool space_is_taker(const struct far_space *s, const char *addr, uint32_t tid);
+
+/** space_being_read() - a page that some taker reads just now, or 0 */
+uintptr_t space_being_read(const struct far_space *s);
 
 /** space_untake() - put a taken page back as it was; 0 or -errno */
 int space_untake(struct far_space *s, char *addr, unsigned stage);

@@ -232,7 +232,9 @@ static void untaken(struct far_evict_wb *wb, struct wb_entry *e,
 			to |= FAR_WORD_DIRTY;
 		if (t->res == -ENOENT)
 			to = word_with_slot(to, FAR_SLOT_NONE);
-		if (t->res == -EBUSY)
+		else if (w & FAR_WORD_DISCARD)
+			to |= FAR_WORD_DIRTY; /* what the slot holds is old */
+		if (t->res == -EBUSY || t->res == -EIO)
 			to |= FAR_WORD_REF; /* not again at once */
 	} while (!far_page_cas(&p->words[e->pg], &w, to));
 	wake_parked(p, w, e->pg);
@@ -750,7 +752,7 @@ static int host_thread_begin(struct far_evict_host *h, unsigned worker)
 	int r;
 
 	pager_thread_begin("far-evict", worker);
-	atomic_store(&p->taker_tids[worker], (uint32_t)gettid());
+	space_taker_begin(&p->space, worker);
 	placement_init(&wb->place, NULL);
 	wb->stage_first = worker * wb->stage_per_batch * FAR_EVICT_BATCHES;
 	wb->copy_first = p->space.nr_stage +
