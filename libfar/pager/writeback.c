@@ -697,7 +697,9 @@ static uint64_t host_shortage(struct far_evict_host *h, uint64_t in_flight)
 {
 	struct far_pager *p = h->p;
 	int64_t low = pager_reserve_pages(p);
-	int64_t coming = far_budget_free(&p->budget) + (int64_t)in_flight;
+	/* Who joins because faults wait has as much to do as who was there. */
+	int64_t share = (int64_t)(in_flight / far_evictor_working(p->evictor));
+	int64_t coming = far_budget_free(&p->budget) + share;
 
 	if (!pager_is_armed(p))
 		return 0;
