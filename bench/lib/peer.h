@@ -12,7 +12,7 @@
  * little that cannot be swapped.  With more, the kernel has more pages local
  * than libfar is allowed; smaps tells. */
 #define BENCH_PEER_TABLES 512 /* bytes for each byte of page tables */
-#define BENCH_PEER_OWN (UINT64_C(2) << 20)
+#define BENCH_PEER_OWN (UINT64_C(3) << 20)
 
 /** struct bench_peer_result - how the child ended */
 struct bench_peer_result {
