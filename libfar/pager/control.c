@@ -382,6 +382,10 @@ static int arm(struct far_pager *p)
 {
 	int r;
 
+	/* From registration to ARMED faults are served, but nothing can be
+	 * evicted: what takes long comes before. */
+	trace_start(p);
+	replay_start(p);
 	r = space_register(&p->space);
 	if (r < 0) {
 		far_log(&p->log, FAR_LOG_ERR,
@@ -389,8 +393,6 @@ static int arm(struct far_pager *p)
 			strerrordesc_np(-r));
 		return r;
 	}
-	trace_start(p);
-	replay_start(p);
 	/* Until all pages are found, a word that says ABSENT may be wrong, and
 	 * an evictor would move the page along with its neighbours. */
 	far_evictor_pause(p->evictor);
@@ -538,14 +540,14 @@ static int open_parts(struct far_pager *p)
 	return p->stop_fd < 0 ? -errno : 0;
 }
 
-uint64_t pager_overhead_pages(const struct far_pager *p)
+uint64_t pager_overhead_pages(struct far_pager *p)
 {
 	uint64_t n =
 		(FAR_OVERHEAD_FIXED + p->cfg.evictors * FAR_OVERHEAD_EVICTOR) >>
 		FAR_PAGE_SHIFT;
 
 	n += (choose_monitors(p) + 1) * FAR_FAULT_DEPTH;
-	n += trace_pages(p);
+	n += trace_pages(p) + replay_pages(p);
 	/* What is moved to staging is charged as it was where it came from. */
 	if (!p->space.use_move)
 		n += p->cfg.batch * p->cfg.evictors * FAR_EVICT_BATCHES;

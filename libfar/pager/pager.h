@@ -124,7 +124,7 @@ struct far_pager {
 	struct far_replay *_Atomic replay; /* likewise */
 	char *base;
 	far_pgno_t max_pages;
-	uint64_t overhead_pages; /* charged for staging and metadata */
+	_Atomic uint64_t overhead_pages; /* charged for staging and metadata */
 
 	pthread_mutex_t control; /* map, unmap, limit, state changes */
 	_Atomic uint32_t state;	 /* enum far_pager_state; under control */
@@ -271,7 +271,7 @@ unsigned pager_by_cores(void);
 
 /** pager_overhead_pages() - what starting will charge: staging, fetch buffers
  * and fixed costs; page words are charged by use */
-uint64_t pager_overhead_pages(const struct far_pager *p);
+uint64_t pager_overhead_pages(struct far_pager *p);
 
 /** pager_charge() - charge @pages to the budget; waits a little for others, or
  * our evictors, to make room, then does it all the same; not in a handler */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libfar/base/arena.h"
@@ -20,7 +21,8 @@ struct loading {
 	struct far_replay *replay;
 	far_pgno_t *pages;
 	uint32_t nr, max;
-	bool is_cut; /* there were more */
+	uint64_t charged; /* pages */
+	bool is_cut;	  /* there were more */
 };
 
 /* Reads until @len bytes are there, or the file ends; how many, or -errno. */
@@ -91,14 +93,23 @@ static int load_header(struct loading *l, int fd)
 		     : far_trace_header_get(buf, (size_t)n, &l->header);
 }
 
-/* Room for the most there can be: what is not touched is not there. */
-static int make_room(struct far_pager *p, struct loading *l)
+static uint64_t pages_of(uint64_t bytes)
+{
+	return far_round_up(bytes, FAR_PAGE_SIZE) >> FAR_PAGE_SHIFT;
+}
+
+/* Room for the most there can be, charged before it is touched. */
+static int make_room(struct far_pager *p, struct loading *l, int fd)
 {
 	uint64_t max = p->cfg.local / LIMIT_PART / ENTRY_BYTES;
+	struct stat st;
 	size_t len;
 	void *mem;
 	int r;
 
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		max = far_min_u64(max, (uint64_t)st.st_size /
+					       FAR_TRACE_RECORD_BYTES);
 	l->max = (uint32_t)far_min_u64(max, UINT32_MAX / 2);
 	len = sizeof(*l->replay) + l->max * ENTRY_BYTES;
 	r = far_near_map(len, &mem);
@@ -107,6 +118,9 @@ static int make_room(struct far_pager *p, struct loading *l)
 	l->replay = mem;
 	l->replay->len = len;
 	l->pages = (far_pgno_t *)(void *)(l->replay + 1);
+	/* and what finish() needs to sort them */
+	l->charged = pages_of(len) + pages_of(l->max * sizeof(uint32_t));
+	pager_charge(p, l->charged);
 	return 0;
 }
 
@@ -143,7 +157,7 @@ static int load(struct far_pager *p, struct loading *l)
 	trace_program(name, sizeof(name));
 	r = load_header(l, fd);
 	if (r == 0 && strcmp(name, l->header.name) == 0) {
-		r = make_room(p, l);
+		r = make_room(p, l, fd);
 		if (r == 0)
 			r = load_records(l, fd);
 		if (r == 0)
@@ -177,11 +191,12 @@ void replay_start(struct far_pager *p)
 		return;
 	r = load(p, &l);
 	if (r < 0) {
+		far_budget_put(&p->budget, (int64_t)l.charged);
 		report_failure(p, r);
 		return;
 	}
 	if (!l.replay) {
-		far_log(&p->log, FAR_LOG_INFO,
+		far_log(&p->log, FAR_LOG_WARN,
 			"the trace %s is of the program '%s', and not replayed",
 			p->cfg.replay, l.header.name);
 		return;
@@ -191,9 +206,16 @@ void replay_start(struct far_pager *p)
 			"the first %u far pages of the trace %s are replayed: "
 			"there is no room for more; fix: a larger local=",
 			l.nr, p->cfg.replay);
-	pager_charge(p, far_round_up(l.replay->used, FAR_PAGE_SIZE) >>
-				FAR_PAGE_SHIFT);
 	atomic_store(&p->replay, l.replay);
+	far_budget_put(&p->budget, (int64_t)(l.charged - replay_pages(p)));
+	p->overhead_pages += replay_pages(p);
+}
+
+uint64_t replay_pages(struct far_pager *p)
+{
+	const struct far_replay *replay = atomic_load(&p->replay);
+
+	return replay ? pages_of(replay->used) : 0;
 }
 
 void replay_fini(struct far_pager *p)

@@ -21,6 +21,9 @@ struct far_replay {
  * What fails is logged; the program goes on without. */
 void replay_start(struct far_pager *p);
 
+/** replay_pages() - what is loaded takes of the limit */
+uint64_t replay_pages(struct far_pager *p);
+
 /** replay_fini() - when nobody serves faults any more */
 void replay_fini(struct far_pager *p);
 
