@@ -493,12 +493,14 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 	     pg++) {
 		far_word_t w = far_page_load(&p->words[pg]);
 
+		trace_ease(p);
 		if (!fetcher_wants(w))
 			continue;
 		if (!await_frames(p))
 			break;
 		while (!f->idle) {
 			fetcher_send(f);
+			trace_ease(p);
 			if (f->nr_abandoned == f->depth)
 				return;
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
@@ -510,6 +512,7 @@ void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr)
 	}
 	fetcher_send(f);
 	while (f->nr_busy > f->nr_abandoned) {
+		trace_ease(p);
 		if (!fetcher_poll(f))
 			(void)far_queue_wait(f->q, (int64_t)WAIT_SLICE_NS);
 	}

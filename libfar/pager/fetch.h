@@ -87,7 +87,7 @@ int fetcher_add_ahead(struct far_fetcher *f, far_pgno_t pg, far_word_t w,
 
 /**
  * fetcher_ahead() - fetch up to @nr pages from @start that are remote, as
- * long as frames are plentiful; returns when all have arrived
+ * long as frames are plentiful; returns when all have arrived; far-ctl
  */
 void fetcher_ahead(struct far_fetcher *f, far_pgno_t start, far_pgno_t nr);
 

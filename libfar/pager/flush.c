@@ -94,6 +94,7 @@ static void await_settled(struct far_pager *p, far_pgno_t pg)
 		    s != FAR_PAGE_RESCUING && s != FAR_PAGE_FETCHING &&
 		    !(w & FAR_WORD_IOBUSY))
 			return;
+		trace_ease(p);
 		pager_serve_urgent(p); /* its owner may be asking us */
 		(void)nanosleep(&pause, NULL);
 	}
@@ -136,6 +137,7 @@ int writeback_flush(struct far_pager *p, struct far_queue *q,
 		struct far_io io = {
 			.op = FAR_IO_WRITE, .buf = buf, .len = FAR_PAGE_SIZE};
 
+		trace_ease(p);
 		r = flush_one(p, q, pg, &io, stats);
 		if (r < 0 && !first)
 			first = r;

@@ -53,14 +53,15 @@
 	FAR_POINT(FLUSH_WRITTEN, "written by a flush, IOBUSY")                 \
 	FAR_POINT(LIMIT, "the limit is another; no page")                      \
 	FAR_POINT(FORK_BEGUN, "faults may charge by force; no page")           \
-	FAR_POINT(FORK_CLONED, "the backend is cloned; no page")
+	FAR_POINT(FORK_CLONED, "the backend is cloned; no page")               \
+	FAR_POINT(TRACE_PLACE, "head of the ring is read, tail is not")
 
 enum far_hook_point {
 	FAR_AT_NO_POINT,
 #define FAR_HOOK_ENUM(name, what) FAR_AT_##name,
 	FAR_HOOK_POINTS(FAR_HOOK_ENUM)
 #undef FAR_HOOK_ENUM
-	FAR_NR_HOOK_POINTS
+		FAR_NR_HOOK_POINTS
 };
 
 /** far_hook_fn - a thread is at @point with the page at @addr; NULL: no page */

@@ -25,6 +25,31 @@
 
 /* --- recording --- */
 
+/* False: there is none, or no file any more. */
+static bool take_place(struct far_trace *t, uint32_t *ret)
+{
+	uint32_t at, used;
+
+	if (atomic_load_explicit(&t->is_off, memory_order_relaxed))
+		return false;
+	do {
+		/* before tail: a ring that is full then was full now */
+		at = atomic_load_explicit(&t->head, memory_order_acquire);
+		FAR_HOOK(TRACE_PLACE, NULL);
+		/* pairs with the release in give_back() */
+		used = at -
+		       atomic_load_explicit(&t->tail, memory_order_acquire);
+		if (used == t->nr_slots)
+			return false;
+		/* beyond that, others were here in between: once more */
+	} while (used > t->nr_slots ||
+		 !atomic_compare_exchange_weak_explicit(&t->head, &at, at + 1,
+							memory_order_release,
+							memory_order_relaxed));
+	*ret = at;
+	return true;
+}
+
 /*
  * A place is taken by advancing head, never past what far-ctl has written; it
  * counts once `what` is not 0, and far-ctl sets that back before it gives the
@@ -33,22 +58,14 @@
 void trace_add(struct far_trace *t, enum far_trace_kind kind, far_pgno_t pg,
 	       unsigned flags, uint32_t thread)
 {
-	uint32_t at = atomic_load_explicit(&t->head, memory_order_relaxed);
 	uint64_t us = (far_now_ns() - t->start_ns) / FAR_NS_PER_US;
 	struct far_trace_slot *s;
+	uint32_t at;
 
-	if (atomic_load_explicit(&t->is_off, memory_order_relaxed))
+	if (!take_place(t, &at)) {
+		atomic_fetch_add(&t->dropped, 1);
 		return;
-	do {
-		/* pairs with the release in write_chunk() */
-		if (at - atomic_load_explicit(&t->tail, memory_order_acquire) >=
-		    t->nr_slots) {
-			atomic_fetch_add(&t->dropped, 1);
-			return;
-		}
-	} while (!atomic_compare_exchange_weak_explicit(&t->head, &at, at + 1,
-							memory_order_relaxed,
-							memory_order_relaxed));
+	}
 	s = &t->slots[at & (t->nr_slots - 1)];
 	atomic_store_explicit(&s->us, us, memory_order_relaxed);
 	/* pairs with the acquire in take() */
@@ -158,8 +175,10 @@ static int begin_file(struct far_trace *t, char *path, size_t len)
 	far_trace_header_put(buf, &h);
 	r = write_all(t->fd, buf, sizeof(buf));
 	t->bytes = sizeof(buf);
-	if (r < 0)
+	if (r < 0) {
 		(void)close(t->fd);
+		(void)unlink(path); /* it is no trace */
+	}
 	return r;
 }
 
@@ -256,21 +275,35 @@ static uint32_t take(struct far_trace *t, unsigned char *buf, uint32_t max)
 	return nr;
 }
 
+static void give_back(struct far_trace *t, uint32_t nr)
+{
+	/* pairs with the acquire in take_place() and trace_flush() */
+	atomic_fetch_add_explicit(&t->tail, nr, memory_order_release);
+}
+
+/* Those not recorded since the last call. */
+static uint32_t count_dropped(struct far_trace *t)
+{
+	uint32_t now = atomic_load(&t->dropped);
+	uint32_t nr = now - t->dropped_seen;
+
+	t->dropped_seen = now;
+	FAR_COUNT_N(pager_shard_ctl(t->pager), trace_dropped_records, nr);
+	return nr;
+}
+
 /* One record of those that were not recorded: whoever reads the trace must
  * know. */
 static uint32_t tell_dropped(struct far_trace *t, unsigned char *buf)
 {
-	uint32_t now = atomic_load(&t->dropped);
 	struct far_trace_record r = {
 		.us = (far_now_ns() - t->start_ns) / FAR_NS_PER_US,
-		.page = now - t->dropped_seen,
+		.page = count_dropped(t),
 		.kind = FAR_TRACE_DROPPED,
 	};
 
 	if (!r.page)
 		return 0;
-	t->dropped_seen = now;
-	FAR_COUNT_N(pager_shard_ctl(t->pager), trace_dropped_records, r.page);
 	far_trace_record_put(buf, &r);
 	return 1;
 }
@@ -290,6 +323,20 @@ static FAR_COLD void end_early(struct far_trace *t, int err)
 		t->pager->cfg.trace, strerrordesc_np(-err));
 }
 
+/* The file failed: what is in the ring gets nowhere. */
+static FAR_COLD void drop_rest(struct far_trace *t)
+{
+	unsigned char buf[CHUNK * FAR_TRACE_RECORD_BYTES];
+	uint32_t nr;
+
+	do {
+		nr = take(t, buf, CHUNK);
+		give_back(t, nr);
+		atomic_fetch_add(&t->dropped, nr);
+	} while (nr == CHUNK);
+	(void)count_dropped(t);
+}
+
 /* False: that was all, or it failed. */
 static bool write_chunk(struct far_trace *t)
 {
@@ -300,12 +347,13 @@ static bool write_chunk(struct far_trace *t)
 	size_t len = (nr + extra) * FAR_TRACE_RECORD_BYTES;
 	int r = write_all(t->fd, buf, len);
 
-	if (r < 0)
+	if (r < 0) {
 		end_early(t, r);
-	else
+		atomic_fetch_add(&t->dropped, nr);
+	} else {
 		t->bytes += len;
-	/* pairs with the acquire in trace_add() and trace_flush() */
-	atomic_fetch_add_explicit(&t->tail, nr, memory_order_release);
+	}
+	give_back(t, nr);
 	return r == 0 && nr == CHUNK - extra;
 }
 
@@ -313,11 +361,23 @@ void trace_drain(struct far_pager *p)
 {
 	struct far_trace *t = atomic_load(&p->trace);
 
-	if (!t || t->fd < 0)
+	if (!t)
 		return;
 	/* As many as fit at once, not as many as come. */
-	for (uint32_t i = 0; i < t->nr_slots / CHUNK && write_chunk(t); i++)
+	for (uint32_t i = 0;
+	     t->fd >= 0 && i < t->nr_slots / CHUNK && write_chunk(t); i++)
 		;
+	if (t->fd < 0)
+		drop_rest(t);
+}
+
+void trace_ease(struct far_pager *p)
+{
+	struct far_trace *t = atomic_load(&p->trace);
+
+	if (t &&
+	    atomic_load(&t->head) - atomic_load(&t->tail) >= t->nr_slots / 4)
+		trace_drain(p);
 }
 
 void trace_stop(struct far_pager *p)
@@ -330,6 +390,8 @@ void trace_stop(struct far_pager *p)
 		;
 	if (t->fd >= 0)
 		(void)close(t->fd);
+	else
+		drop_rest(t);
 	atomic_store(&p->trace, NULL);
 	far_near_unmap(t, size_of(t->nr_slots));
 }

@@ -2,8 +2,9 @@
 /*
  * Recording what happens to pages (<far/trace.h>): who serves a fault or takes
  * a page out puts a record into a ring; far-ctl writes them into the file that
- * the option trace= names.  A full ring drops records, and counts them: nobody
- * waits for the file.
+ * the option trace= names.  A full ring drops records, and counts them:
+ * neither a fault nor an evictor waits for the file.  Who asks something of
+ * far-ctl, as a fork does, waits while it writes.
  *
  * The first process to make a file of that name has it; others, and a process
  * whose pid has one already, append .PID, and then .PID.2 and so on.  %p in the
@@ -54,6 +55,10 @@ void trace_start(struct far_pager *p);
 
 /** trace_drain() - write what there is; far-ctl */
 void trace_drain(struct far_pager *p);
+
+/** trace_ease() - the same once a quarter of the ring is full: for loops that
+ * keep far-ctl busy */
+void trace_ease(struct far_pager *p);
 
 /** trace_stop() - and close the file; far-ctl, when nobody records any more */
 void trace_stop(struct far_pager *p);

@@ -10,6 +10,7 @@
 
 #include <far/trace.h>
 
+#include "libfar/pager/pager.h"
 #include "tests/libfar/test_pager_support.h"
 
 #define LEN (2 * TP_LIMIT)
@@ -268,6 +269,7 @@ static void nothing_is_recorded_unasked(void **state)
 
 	(void)state;
 	tp_fill_all(t.mem, LEN, 1);
+	assert_null(atomic_load(&t.pager->trace));
 	assert_int_equal(TP_STAT(t.pager, trace_dropped_records), 0);
 	tp_close(&t);
 }
@@ -298,6 +300,8 @@ static int fill_the_disk(void *arg)
 	walk(&t, false);
 	for (unsigned i = 0; i < 5000 && !tp_logged("it ends here"); i++)
 		tp_pause();
+	if (!TP_STAT(t.pager, trace_dropped_records))
+		return 3;
 	tp_close(&t);
 	return tp_logged("cannot write to the trace") ? 0 : 2;
 }
