@@ -44,6 +44,10 @@ struct cli_verb {
 extern const struct cli_verb cli_verb_doctor, cli_verb_run, cli_verb_stat,
 	cli_verb_trace, cli_verb_version;
 
+/** cli_run_before() - what far run calls when all is checked, just before it
+ * starts the program; if that is not 0, it is the status instead */
+void cli_run_before(int (*fn)(void *), void *ctx);
+
 /** cli_flag_fn - one flag was given; returns 0 or an exit status */
 typedef int (*cli_flag_fn)(void *ctx, const char *name, const char *value);
 

@@ -22,6 +22,15 @@
 
 #define SAMPLE_MS 100
 
+static int (*before_fn)(void *);
+static void *before_ctx;
+
+void cli_run_before(int (*fn)(void *), void *ctx)
+{
+	before_fn = fn;
+	before_ctx = ctx;
+}
+
 /** struct run - one far run from its arguments to its end */
 struct run {
 	struct far_config cfg;
@@ -341,6 +350,8 @@ static int run_with(struct run *r, const struct cli_verb *verb, int argc,
 		err = make_budget(r);
 	if (!err)
 		err = set_environment(r);
+	if (!err && before_fn)
+		err = before_fn(before_ctx);
 	if (!err)
 		err = run_program(r, argv + first);
 	return err;

@@ -19,7 +19,9 @@ struct record {
 	char **argv;
 	int argc;
 	bool is_quiet;
+	bool is_started; /* the program, or nearly */
 	const char *output;
+	const char *replay;	  /* or NULL */
 	char path[PATH_MAX + 16]; /* the same, from the root */
 };
 
@@ -43,6 +45,8 @@ static int on_flag(void *ctx, const char *name, const char *value)
 		r->output = value;
 		return 0;
 	}
+	if (strcmp(name, "replay") == 0)
+		r->replay = value;
 	r->is_quiet |= strcmp(name, "quiet") == 0;
 	if (asprintf(&arg, value ? "--%s=%s" : "--%s", name, value) < 0)
 		arg = NULL;
@@ -73,21 +77,29 @@ static int make_path(struct record *r)
 	return 0;
 }
 
-/* A trace of before makes way, nothing else does; and the new one can be made:
+static bool is_same_file(const struct stat *st, const char *path)
+{
+	struct stat other;
+
+	return stat(path, &other) == 0 && other.st_dev == st->st_dev &&
+	       other.st_ino == st->st_ino;
+}
+
+/* A trace of before will make way, nothing else; and the new one can be made:
  * an hour later is too late to fail. */
-static int clear_output(const struct record *r)
+static int check_output(const struct record *r)
 {
 	struct stat st;
-	int fd, err;
+	int fd;
 
 	if (strstr(r->path, "%p"))
 		return 0;
 	if (lstat(r->path, &st) == 0) {
-		err = st.st_size ? tracefile_probe(r->path) : 0;
-		if (!S_ISREG(st.st_mode) || err < 0)
+		if (!S_ISREG(st.st_mode) || tracefile_probe(r->path) < 0)
 			return refuse_output(r, "it is there, and no trace");
-		if (unlink(r->path) < 0)
-			return refuse_output(r, strerror(errno));
+		if (r->replay && is_same_file(&st, r->replay))
+			return refuse_output(r, "it is what --replay reads");
+		return 0;
 	}
 	fd = open(r->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
@@ -97,16 +109,30 @@ static int clear_output(const struct record *r)
 	return 0;
 }
 
+/* Not before: a program that does not start costs no trace. */
+static int on_start(void *ctx)
+{
+	struct record *r = ctx;
+
+	r->is_started = true;
+	if (strstr(r->path, "%p") || unlink(r->path) == 0 || errno == ENOENT)
+		return 0;
+	r->is_started = false;
+	return refuse_output(r, strerror(errno));
+}
+
 static void say_end(const struct record *r)
 {
 	struct stat st;
 
 	if (r->is_quiet || strstr(r->path, "%p"))
 		return;
-	if (stat(r->path, &st) < 0)
-		(void)fprintf(stderr,
-			      "far: no trace: nothing was intercepted, for all "
-			      "fitted locally; less --local changes that\n");
+	if (stat(r->path, &st) < 0 || st.st_size < FAR_TRACE_HEADER_BYTES)
+		(void)fprintf(
+			stderr,
+			"far: no trace was made: nothing was intercepted, "
+			"for all fitted locally (less --local changes "
+			"that), or see the messages above\n");
 	else
 		(void)fprintf(stderr,
 			      "far: far trace report %s shows %llu records\n",
@@ -114,21 +140,6 @@ static void say_end(const struct record *r)
 			      (unsigned long long)(st.st_size -
 						   FAR_TRACE_HEADER_BYTES) /
 				      FAR_TRACE_RECORD_BYTES);
-}
-
-static bool is_run_error(int status)
-{
-	switch (status) {
-	case CLI_USAGE:
-	case CLI_UNAVAILABLE:
-	case CLI_OS:
-	case CLI_NO_UFFD:
-	case CLI_NO_EXEC:
-	case CLI_NOT_FOUND:
-		return true;
-	default:
-		return false;
-	}
 }
 
 static int record_with(struct record *r, const struct cli_verb *verb, int argc,
@@ -144,7 +155,7 @@ static int record_with(struct record *r, const struct cli_verb *verb, int argc,
 	if (err == 0 && first < argc)
 		err = make_path(r);
 	if (err == 0 && first < argc)
-		err = clear_output(r);
+		err = check_output(r);
 	if (err) {
 		status = cli_status(err);
 	} else {
@@ -154,8 +165,9 @@ static int record_with(struct record *r, const struct cli_verb *verb, int argc,
 		for (; first < argc; first++)
 			r->argv[r->argc++] = argv[first];
 		r->argv[r->argc] = NULL;
+		cli_run_before(on_start, r);
 		status = cli_verb_run.run(&cli_verb_run, r->argc, r->argv);
-		if (!is_run_error(status))
+		if (r->is_started)
 			say_end(r);
 	}
 	for (int i = 1; i < own; i++)

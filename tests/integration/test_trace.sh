@@ -160,6 +160,24 @@ record() {
 	expect_rc 64
 	expect_fix
 	expect "it is still there" grep -q precious "$T/precious"
+	: >"$T/empty"
+	run "$FAR" trace record -o "$T/empty" -- touch "$T/ran"
+	expect_rc 64
+	expect "an empty file is no trace, and stays" test -f "$T/empty"
+	run "$FAR" trace record -o /dev/stdout -- touch "$T/ran"
+	expect_rc 64
+	mkfifo "$T/fifo"
+	run "$FAR" trace record -o "$T/fifo" -- touch "$T/ran"
+	expect_rc 64
+	expect_err "no trace"
+	run "$FAR" trace record -o "$T/h" --replay "$T/./h" -- touch "$T/ran"
+	expect_rc 64
+	expect_err "it is what --replay reads"
+	run "$FAR" trace record -o "$T/h" -- "$T/no-such-program"
+	expect_rc 127
+	run "$FAR" trace record -o "$T/h" --local 1M -- touch "$T/ran"
+	expect_rc 64
+	expect "a run that does not start costs no trace" test -s "$T/h"
 	run "$FAR" trace record -o "$T/t" --local 1M -- touch "$T/ran"
 	expect_rc 64
 	expect "the program was not run" test ! -e "$T/ran"
@@ -205,7 +223,7 @@ record() {
 	begin "nothing to record is told, the status is the program's"
 	run "$FAR" trace record -o "$T/t" -- sh -c 'exit 3'
 	expect_rc 3
-	expect_err "no trace"
+	expect_err "no trace was made"
 	begin "a name without a folder is one in ours"
 	cd "$T" || exit 1
 	# shellcheck disable=SC2086 # several words
