@@ -103,22 +103,24 @@ static void print_head(const struct tracefile *t, const struct tracestat *st)
 		       (unsigned long long)st->kinds[i + 1], kinds[i].name,
 		       kinds[i].what);
 	if (st->kinds[FAR_TRACE_DROPPED])
-		printf("Records are missing: all figures are too low.\n");
+		printf("Records are missing: counts are too low; figures for "
+		       "larger limits may be too high.\n");
 }
 
 static void print_rows(const struct tracestat *st)
 {
 	printf("\nPages that were wanted and not there, or written first, part "
-	       "by part; those\nthat stayed local are not seen.\n"
-	       "%10s %12s %14s %14s\n",
-	       "from", "faults/s", "touched", "of them new");
+	       "by part; those\nthat stayed local are not seen, and those that "
+	       "came ahead of a fault, wanted or\nnot, are counted apart.\n"
+	       "%10s %12s %14s %14s %14s\n",
+	       "from", "faults/s", "touched", "of them new", "came ahead");
 	for (unsigned i = 0; i < st->nr_rows; i++) {
 		const struct tracestat_row *r = &st->rows[i];
 
-		printf("%8.3f s %12.0f %10.2f MiB %10.2f MiB\n",
+		printf("%8.3f s %12.0f %10.2f MiB %10.2f MiB %10.2f MiB\n",
 		       since(st, r->us),
 		       (double)r->faults * 1e6 / (double)st->row_us,
-		       mib(r->pages), mib(r->fresh));
+		       mib(r->pages), mib(r->fresh), mib(r->ahead));
 	}
 }
 
@@ -127,9 +129,12 @@ static void print_sizes(const struct tracestat *st)
 	printf("\nFaults on far pages with a larger local limit.  Assumes that "
 	       "the program does\nthe same at the same speed, and that what "
 	       "leaves is kept in the frames there are\nmore: with d of them a "
-	       "page stays if it is wanted before d different ones left.\nA "
-	       "smaller limit cannot be told: uses of local pages are not "
-	       "seen.\n"
+	       "page stays if it is wanted before d different ones left.\n"
+	       "Pages that were freed while they were far are not seen, nor "
+	       "what other processes\nof a shared limit do: it is for one "
+	       "alone.  A smaller limit cannot be told:\nuses of local pages "
+	       "are "
+	       "not seen.\n"
 	       "%16s %12s %10s %12s\n",
 	       "local", "faults/s", "of these", "fetched/s");
 	for (unsigned i = 0; i < st->nr_sizes; i++) {
@@ -141,9 +146,8 @@ static void print_sizes(const struct tracestat *st)
 		       (double)s->fetched / st->seconds);
 	}
 	if (st->unknown)
-		printf("%llu fetched pages had left before the trace began, "
-		       "and "
-		       "count everywhere.\n",
+		printf("%llu fetched pages count everywhere: when they left "
+		       "is not in the trace.\n",
 		       (unsigned long long)st->unknown);
 	printf("First touches, %.0f/s, stay at any limit.\n",
 	       (double)st->kinds[FAR_TRACE_ZERO] / st->seconds);
@@ -189,10 +193,11 @@ static json_t *json_rows(const struct tracestat *st)
 
 		(void)json_array_append_new(
 			a,
-			json_pack("{s:f, s:o, s:o, s:o}", "from_s",
+			json_pack("{s:f, s:o, s:o, s:o, s:o}", "from_s",
 				  since(st, r->us), "faults", number(r->faults),
 				  "touched_pages", number(r->pages),
-				  "new_pages", number(r->fresh)));
+				  "new_pages", number(r->fresh), "ahead_pages",
+				  number(r->ahead)));
 	}
 	return a;
 }

@@ -126,10 +126,15 @@ static void measure_span(const struct tracefile *t, struct tracestat *st)
 		st->rows[i].us = st->first_us + i * st->row_us;
 }
 
+static unsigned row_of(const struct pass *p, uint64_t us)
+{
+	return (unsigned)((us - p->st->first_us) / p->st->row_us);
+}
+
 /* The page was wanted at this time. */
 static void note_use(struct pass *p, struct entry *page, uint64_t us)
 {
-	unsigned at = (unsigned)((us - p->st->first_us) / p->st->row_us);
+	unsigned at = row_of(p, us);
 	struct tracestat_row *row = &p->st->rows[at];
 
 	if (page->row != at + 1)
@@ -148,7 +153,7 @@ static int note_fault(struct pass *p, const struct far_trace_record *r)
 		return -ENOMEM;
 	chunk->faults++;
 	p->st->faults++;
-	p->st->rows[(r->us - p->st->first_us) / p->st->row_us].faults++;
+	p->st->rows[row_of(p, r->us)].faults++;
 	return 0;
 }
 
@@ -186,8 +191,10 @@ static int note(struct pass *p, const struct far_trace_record *r)
 	if (r->kind == FAR_TRACE_AHEAD && !(r->flags & FAR_TRACE_IS_ZEROS))
 		note_fetch(p, page, true);
 	page->is_out = false;
-	if (r->kind == FAR_TRACE_AHEAD)
+	if (r->kind == FAR_TRACE_AHEAD) {
+		p->st->rows[row_of(p, r->us)].ahead++;
 		return 0;
+	}
 	note_use(p, page, r->us);
 	return r->kind == FAR_TRACE_WRITE ? 0 : note_fault(p, r);
 }

@@ -26,12 +26,13 @@ struct tracestat_row {
 	uint64_t faults;
 	uint64_t pages; /* different ones that were wanted */
 	uint64_t fresh; /* of these: for the first time */
+	uint64_t ahead; /* that came before a fault, wanted or not */
 };
 
 /** struct tracestat_size - if the local limit had been @pages */
 struct tracestat_size {
 	uint64_t pages;
-	uint64_t faults; /* on far pages */
+	uint64_t faults;  /* on far pages */
 	uint64_t fetched; /* these, and what would come ahead */
 };
 
@@ -43,9 +44,9 @@ struct tracestat_chunk {
 struct tracestat {
 	uint64_t kinds[FAR_TRACE_NR_KINDS]; /* DROPPED: records, not there */
 	uint64_t first_us, last_us;
-	double seconds; /* between them, or a microsecond */
-	uint64_t faults; /* on pages that were not there */
-	uint64_t pages;	 /* different ones */
+	double seconds;	  /* between them, or a microsecond */
+	uint64_t faults;  /* on pages that were not there */
+	uint64_t pages;	  /* different ones */
 	uint64_t unknown; /* fetched; when they left is not in the trace */
 	uint64_t row_us;
 	unsigned nr_rows, nr_sizes, nr_chunks;

@@ -60,11 +60,11 @@ static void distances_count_different_pages(void **state)
 static void parts_have_their_pages(void **state)
 {
 	struct far_trace_record r[] = {
-		R(100, 7, ZERO),     R(101, 7, WRITE),	R(199, 8, ZERO),
-		R(1050, 8, REMOTE),  R(1051, 7, WRITE), R(1999, 8, OUT),
-		R(2100, 5, DROPPED),
+		R(100, 7, ZERO),    R(101, 7, WRITE),	 R(199, 8, ZERO),
+		R(1050, 8, REMOTE), R(1051, 7, WRITE),	 R(1999, 8, OUT),
+		R(2050, 8, AHEAD),  R(2100, 5, DROPPED),
 	};
-	uint64_t faults = 0, pages = 0, fresh = 0;
+	uint64_t faults = 0, pages = 0, fresh = 0, ahead = 0;
 	struct tracestat st;
 
 	(void)state;
@@ -75,6 +75,7 @@ static void parts_have_their_pages(void **state)
 		faults += st.rows[i].faults;
 		pages += st.rows[i].pages;
 		fresh += st.rows[i].fresh;
+		ahead += st.rows[i].ahead;
 	}
 	assert_int_equal(st.rows[0].faults, 2);
 	assert_int_equal(st.rows[0].pages, 2);
@@ -82,6 +83,7 @@ static void parts_have_their_pages(void **state)
 	assert_int_equal(faults, 3);
 	assert_int_equal(pages, 4);
 	assert_int_equal(fresh, 2);
+	assert_int_equal(ahead, 1);
 	assert_int_equal(st.kinds[FAR_TRACE_DROPPED], 5);
 	assert_int_equal(st.kinds[FAR_TRACE_WRITE], 2);
 }
