@@ -24,7 +24,8 @@ check-long: deps
 	./tests/check --long
 
 bench: release
-	./bench/run
+	./bench/run --shares 50,25
+	./bench/kernel_peers --rounds 2 --shares 75,50
 
 install: release
 	DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
