@@ -6,9 +6,9 @@
 
 #define TRIPS 64
 #define LEAST_TRIPS 8
-#define PART_NS                                                                \
-	(2 * FAR_NS_PER_MS) /* for what counts, and for what does not          \
-			     */
+/* For what counts, and for what does not. */
+#define PART_NS (2 * FAR_NS_PER_MS)
+#define TOO_LONG_NS (10 * FAR_NS_PER_MS) /* something is in the way */
 
 enum far_service service_choose(const struct far_service_facts *f)
 {
@@ -43,7 +43,7 @@ static bool make_trips(far_trip_fn trip, void *ctx, struct far_hist *h)
 		if (i >= LEAST_TRIPS && far_now_ns() - begin > PART_NS)
 			break;
 		ns = trip(ctx);
-		if (!ns)
+		if (!ns || ns > TOO_LONG_NS)
 			return false;
 		far_hist_add(h, ns);
 	}

@@ -4,9 +4,11 @@
  * monitor.  Decided once, when the first of it is mapped: by what can be, by
  * what the program asked for, and then by what a round trip takes here.
  *
- * Both trips are those of the thread that maps, and have nothing to fetch: a
- * touch, until it returns.  With one monitor that is after it has had time to
- * find that thread, and to follow it to its core (placement.h).
+ * Both trips have nothing to fetch: a touch, until it returns.  They are those
+ * of the thread that maps, but that of a pager that intercepts faults for a
+ * while: then far-ctl has measured the way to a monitor already.  With one
+ * monitor that is after it has had time to find that thread, and to follow it
+ * to its core (placement.h).
  */
 #ifndef LIBFAR_PAGER_SERVICE_H
 #define LIBFAR_PAGER_SERVICE_H
@@ -38,7 +40,8 @@ bool service_is_inline(enum far_service s, enum far_opt_fault asked);
 typedef uint64_t (*far_trip_fn)(void *ctx);
 
 /** service_time() - the median of some trips, after some that do not count; a
- * few ms in all if a trip takes less than one; 0 a trip failed */
+ * few ms in all if a trip takes less than one; 0 a trip failed, or
+ * took much longer */
 uint64_t service_time(far_trip_fn trip, void *ctx);
 
 #endif

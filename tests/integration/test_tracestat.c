@@ -98,9 +98,9 @@ static void chunks_are_sorted(void **state)
 	assert_non_null(r);
 	/* chunk c has c faults */
 	for (uint32_t c = 0; c < 190; c++)
-		for (uint32_t i = 0; i < c; i++)
-			r[nr++] = (struct far_trace_record)R(nr, c * 512 + i,
-							     ZERO);
+		for (uint32_t i = 0; i < c; i++, nr++)
+			r[nr] = (struct far_trace_record)R(nr, c * 512 + i,
+							   ZERO);
 	make(r, nr, &st);
 	assert_int_equal(st.nr_chunks, TRACESTAT_CHUNKS);
 	for (uint32_t i = 0; i < st.nr_chunks; i++) {
