@@ -186,10 +186,8 @@ static int note(struct pass *p, const struct far_trace_record *r)
 		note_out(p, page);
 		return 0;
 	}
-	if (r->kind == FAR_TRACE_REMOTE || r->kind == FAR_TRACE_RESCUED)
-		note_fetch(p, page, false);
-	if (r->kind == FAR_TRACE_AHEAD && !(r->flags & FAR_TRACE_IS_ZEROS))
-		note_fetch(p, page, true);
+	if (far_trace_is_fetch(r))
+		note_fetch(p, page, r->kind == FAR_TRACE_AHEAD);
 	page->is_out = false;
 	if (r->kind == FAR_TRACE_AHEAD) {
 		p->st->rows[row_of(p, r->us)].ahead++;

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "libfar/base/clock.h"
 #include "libfar/pager/service.h"
 #include "libfar/uffd/uffd.h"
 
@@ -37,13 +36,9 @@ bool probe_serve(const void *addr)
 
 static uint64_t trip(void *ctx)
 {
-	const volatile char *page = ctx;
-	uint64_t begin = far_now_ns(), end;
+	uint64_t ns = service_trip(ctx);
 
-	(void)*page;
-	end = far_now_ns();
-	(void)madvise(ctx, FAR_PAGE_SIZE, MADV_DONTNEED);
-	return probe.has_failed ? 0 : end - begin;
+	return probe.has_failed ? 0 : ns;
 }
 
 static uint64_t time_page(int fd, void *page)

@@ -12,9 +12,8 @@
 
 #define CHUNK 1024    /* records in one read(2) */
 #define LIMIT_PART 32 /* of the limit: what may be loaded */
-#define ENTRY_BYTES                                                            \
-	(2 * sizeof(uint32_t)) /* a page, and its place in order               \
-				*/
+/* A page, and its place in order. */
+#define ENTRY_BYTES (2 * sizeof(uint32_t))
 
 struct loading {
 	struct far_trace_header header;
@@ -44,20 +43,6 @@ static ssize_t read_all(int fd, unsigned char *buf, size_t len)
 	return (ssize_t)at;
 }
 
-/* Was the page of @r far, and wanted? */
-static bool is_wanted(const struct far_trace_record *r)
-{
-	switch (r->kind) {
-	case FAR_TRACE_REMOTE:
-	case FAR_TRACE_RESCUED:
-		return true;
-	case FAR_TRACE_AHEAD:
-		return !(r->flags & FAR_TRACE_IS_ZEROS);
-	default:
-		return false;
-	}
-}
-
 static int load_records(struct loading *l, int fd)
 {
 	unsigned char buf[CHUNK * FAR_TRACE_RECORD_BYTES];
@@ -73,7 +58,7 @@ static int load_records(struct loading *l, int fd)
 
 			if (err < 0)
 				return err;
-			if (!is_wanted(&r))
+			if (!far_trace_is_fetch(&r))
 				continue;
 			l->is_cut = l->nr == l->max;
 			if (l->is_cut)

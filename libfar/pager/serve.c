@@ -196,11 +196,17 @@ static void plan_group(struct far_pager *p, far_pgno_t pg, far_word_t w,
 	ret->stride = 1;
 }
 
+/* What became of the window before. */
+static void count_window(struct far_server *v, const struct far_window *win)
+{
+	FAR_COUNT_N(v->fetch.stats, prefetch_useful_pages, win->nr_useful);
+	FAR_COUNT_N(v->fetch.stats, prefetch_wasted_pages, win->nr_wasted);
+}
+
 /* What the stream of @pg, whose word is @w, will touch after it. */
 static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
 			far_pgno_t pg, far_word_t w, struct far_window *ret)
 {
-	struct far_stat_shard *st = v->fetch.stats;
 	struct far_pager *p = v->fetch.pager;
 	unsigned max = v->fetch.max_ahead;
 
@@ -219,8 +225,7 @@ static void plan_stream(struct far_server *v, const struct far_uffd_msg *msg,
 	if (!p->cfg.ahead)
 		return;
 	predict_stream(&v->predict, msg->tid, pg, max, ret);
-	FAR_COUNT_N(st, prefetch_useful_pages, ret->nr_useful);
-	FAR_COUNT_N(st, prefetch_wasted_pages, ret->nr_wasted);
+	count_window(v, ret);
 }
 
 /* What came after @pg when the program ran before; false: it is not known. */
@@ -232,8 +237,7 @@ static bool plan_replay(struct far_server *v, far_pgno_t pg, far_word_t w,
 	if (FAR_LIKELY(!r) || w & FAR_WORD_RANDOM)
 		return false;
 	guide_fault(&v->guide, &r->guided, pg, v->fetch.max_ahead, ret);
-	FAR_COUNT_N(v->fetch.stats, prefetch_useful_pages, ret->nr_useful);
-	FAR_COUNT_N(v->fetch.stats, prefetch_wasted_pages, ret->nr_wasted);
+	count_window(v, ret);
 	return ret->nr != 0;
 }
 

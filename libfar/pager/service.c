@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "libfar/pager/service.h"
 
+#include <sys/mman.h>
+
 #include "libfar/base/clock.h"
 #include "libfar/base/hist.h"
 
@@ -31,6 +33,16 @@ bool service_is_inline(enum far_service s, enum far_opt_fault asked)
 {
 	return s == FAR_SERVICE_INLINE || s == FAR_SERVICE_UNTIMED ||
 	       (s == FAR_SERVICE_OPTION && asked == FAR_FAULT_INLINE);
+}
+
+uint64_t service_trip(volatile char *page)
+{
+	uint64_t begin = far_now_ns(), end;
+
+	(void)*page;
+	end = far_now_ns();
+	(void)madvise((char *)(uintptr_t)page, FAR_PAGE_SIZE, MADV_DONTNEED);
+	return end - begin;
 }
 
 static bool make_trips(far_trip_fn trip, void *ctx, struct far_hist *h)

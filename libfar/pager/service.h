@@ -39,6 +39,10 @@ bool service_is_inline(enum far_service s, enum far_opt_fault asked);
 /** far_trip_fn - one round trip, ns; 0 it failed */
 typedef uint64_t (*far_trip_fn)(void *ctx);
 
+/** service_trip() - touch @page, which is not there, until it is; then drop it
+ * again.  What the touch took, ns */
+uint64_t service_trip(volatile char *page);
+
 /** service_time() - the median of some trips, after some that do not count; a
  * few ms in all if a trip takes less than one; 0 a trip failed, or
  * took much longer */

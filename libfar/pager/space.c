@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "libfar/base/arena.h"
-#include "libfar/base/clock.h"
 #include "libfar/base/options.h"
 #include "libfar/pager/page.h"
 #include "libfar/pager/pager.h"
@@ -141,13 +140,7 @@ static int open_doorbell(struct far_space *s)
 
 uint64_t space_ring(struct far_space *s)
 {
-	uint64_t begin = far_now_ns(), end;
-
-	(void)*s->doorbell;
-	end = far_now_ns();
-	(void)madvise((char *)(uintptr_t)s->doorbell, FAR_PAGE_SIZE,
-		      MADV_DONTNEED);
-	return end - begin;
+	return service_trip(s->doorbell);
 }
 
 static void close_doorbell(struct far_space *s)

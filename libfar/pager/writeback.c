@@ -13,7 +13,6 @@
 #include <sched.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "libfar/base/arena.h"
 #include "libfar/base/clock.h"

@@ -357,8 +357,11 @@ void race_run(const struct race_row *rows, size_t nr)
 	}
 	atomic_store(&far_hook, NULL);
 	print_message("%u pairs, %u are none\n", nr_run, nr_not);
-	if (!nr_run) /* no row is reached in this way of taking pages out */
+	if (!nr_run) {
+		print_message("SKIP: no step of these is reached in this way "
+			      "of taking pages out\n");
 		skip();
+	}
 }
 
 #else

@@ -62,6 +62,15 @@ static far_pgno_t stepped(uint32_t i)
 	return (far_pgno_t)((uint64_t)i * 389 % NR_PAGES);
 }
 
+/* A trace of the stepped pages, four times over. */
+static void bed_stepped(struct bed *b)
+{
+	bed_init(b, 4 * NR_PAGES);
+	for (uint32_t i = 0; i < b->s.nr; i++)
+		bed_put(b, i, stepped(i));
+	bed_index(b);
+}
+
 /* The program touches @pg, which leaves again at once. */
 static void touch(struct bed *b, far_pgno_t pg)
 {
@@ -117,10 +126,7 @@ static void the_same_again_is_fetched(void **state)
 	struct bed b;
 
 	(void)state;
-	bed_init(&b, 4 * NR_PAGES);
-	for (uint32_t i = 0; i < b.s.nr; i++)
-		bed_put(&b, i, stepped(i));
-	bed_index(&b);
+	bed_stepped(&b);
 	for (uint32_t i = 0; i < b.s.nr; i++)
 		touch(&b, stepped(i));
 	/* two to find the place, and then one in MAX + 1 */
@@ -154,10 +160,7 @@ static void strays_do_not_lead_away(void **state)
 	struct bed b;
 
 	(void)state;
-	bed_init(&b, 4 * NR_PAGES);
-	for (uint32_t i = 0; i < b.s.nr; i++)
-		bed_put(&b, i, stepped(i));
-	bed_index(&b);
+	bed_stepped(&b);
 	for (uint32_t i = 0; i < b.s.nr; i++) {
 		touch(&b, stepped(i));
 		if (i % 10 == 9) /* one that is not due */
@@ -173,10 +176,7 @@ static void entries_that_need_no_fault_are_passed_over(void **state)
 	struct bed b;
 
 	(void)state;
-	bed_init(&b, 4 * NR_PAGES);
-	for (uint32_t i = 0; i < b.s.nr; i++)
-		bed_put(&b, i, stepped(i));
-	bed_index(&b);
+	bed_stepped(&b);
 	for (uint32_t i = 0; i < b.s.nr; i++)
 		if (i % 40 < 20) /* the others are local this time */
 			touch(&b, stepped(i));
@@ -189,10 +189,7 @@ static void what_it_does_not_know_it_leaves_alone(void **state)
 	struct bed b;
 
 	(void)state;
-	bed_init(&b, 4 * NR_PAGES);
-	for (uint32_t i = 0; i < b.s.nr; i++)
-		bed_put(&b, i, stepped(i));
-	bed_index(&b);
+	bed_stepped(&b);
 	for (uint32_t i = 0; i < 20000; i++)
 		touch(&b, scattered(i + 7));
 	assert_in_range(b.fetched, 0, 20000 / 100);

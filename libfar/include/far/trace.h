@@ -173,6 +173,13 @@ static inline int far_trace_record_get(const unsigned char *at,
 		       : 0;
 }
 
+/** far_trace_is_fetch() - was the page of @r far, and came? */
+static inline int far_trace_is_fetch(const struct far_trace_record *r)
+{
+	return r->kind == FAR_TRACE_REMOTE || r->kind == FAR_TRACE_RESCUED ||
+	       (r->kind == FAR_TRACE_AHEAD && !(r->flags & FAR_TRACE_IS_ZEROS));
+}
+
 /** far_trace_error() - what is wrong, as the functions above returned it; NULL
  * for any other error */
 static inline const char *far_trace_error(int err)
